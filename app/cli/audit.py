@@ -167,7 +167,7 @@ def _row(entry: Mapping[str, Any]) -> tuple[object, ...]:
         return _moment(entry["at"]), "", "", f"{entry['cost']:.0f} entries were dropped here", "", "", ""
     principal = entry["client"] if entry["client"] == entry["subject"] else f"{entry['client']}/{entry['subject']}"
     rows = " ".join(f"{name}:{count}" for name, count in (entry["rows"] or {}).items())
-    trouble = " ".join(filter(None, [entry["code"], *(f"-{path}" for path in entry["forbidden"])]))
+    errors = " ".join(filter(None, [entry["code"], *(f"-{path}" for path in entry["forbidden"])]))
     what = f"{entry['kind'] or '?'} {entry['operation'] or (entry['document'] or '')[:15] or '-'}"
     return (
         _moment(entry["at"]),
@@ -176,7 +176,7 @@ def _row(entry: Mapping[str, Any]) -> tuple[object, ...]:
         what,
         f"{entry['milliseconds']} ms",
         rows,
-        trouble,
+        errors,
     )
 
 

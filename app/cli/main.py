@@ -236,7 +236,7 @@ def explain(
 ) -> None:
     """Print the backend calls of a document without making them. Without a configuration: over the demo's sandbox."""
     from app.cli.demo import settings_or_sandbox
-    from app.gateway.explain.explainer import admission_verdict, explain_document
+    from app.gateway.explain.explainer import admission_outcome, explain_document
     from app.gateway.explain.simulated_records import Assumptions
 
     settings = settings_or_sandbox(config)
@@ -249,7 +249,7 @@ def explain(
         print(orjson.dumps(found.as_json(), option=orjson.OPT_INDENT_2).decode())
     else:
         print(found.as_text())
-        print(admission_verdict(settings, found, principal))
+        print(admission_outcome(settings, found, principal))
 
 
 def _text(file: Path) -> str:
@@ -266,8 +266,8 @@ def _print_refusals(file: Path, work: Callable[[], T]) -> T:
         return work()
     except RequestRefused as refused:
         for error in refused.errors:
-            places = [f"{file}:{place.line}:{place.column}" for place in error.locations or ()]
-            print(f"{places[0] if places else file}: {error.message}", file=sys.stderr)
+            positions = [f"{file}:{position.line}:{position.column}" for position in error.locations or ()]
+            print(f"{positions[0] if positions else file}: {error.message}", file=sys.stderr)
         raise typer.Exit(1) from None
 
 
@@ -352,7 +352,7 @@ def policy_matrix(
 
 
 @policy.command("why")
-def policy_why(
+def policy_explain_field(
     field: Annotated[str, typer.Argument(help="Field, such as Order.margin or CreditStatus.limit.")],
     role: Annotated[list[str], typer.Option(help="Role of the caller; repeatable.")],
     config: Deployment = None,

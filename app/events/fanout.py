@@ -261,7 +261,7 @@ class EventFanout:
         failures = 0
         while True:
             try:
-                await self._read_on()
+                await self._read_page()
                 failures = 0
             except StoreUnavailable as error:
                 if not failures:
@@ -272,7 +272,7 @@ class EventFanout:
                 log.error("event_log_not_read", error=repr(error))
                 await asyncio.sleep(RETRY_PAUSES[-1])
 
-    async def _read_on(self) -> None:
+    async def _read_page(self) -> None:
         if self._cursor is None:
             self._cursor = await self._log.end()
             self._restart_window(self._cursor)

@@ -28,12 +28,12 @@ def cache_policy(
 ) -> CachePolicy:
     """The policy that follows from the contracts and rules of all selected fields. `max_age` gives the maximum age of a
     contract's data under the settings, in seconds."""
-    found = _Tightest(contracts, policy, max_age)
+    found = _StrictestContract(contracts, policy, max_age)
     found.add(plan.tree.root, None)
     return CachePolicy(found.max_age or 0, found.public) if found.max_age else NOT_CACHEABLE
 
 
-class _Tightest:
+class _StrictestContract:
     def __init__(self, contracts: Contracts, policy: PolicyTable, max_age: Callable[[Contract], int]) -> None:
         self.max_age: int | None = None
         self.public = True

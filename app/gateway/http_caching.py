@@ -14,7 +14,7 @@ from app.execution.engine import Operation
 from app.execution.plan.engine import PlanEngine
 from app.schema.declare.freshness import contracts_of
 from app.settings import Settings
-from app.sources.pipeline.cache.cache import ages_here
+from app.sources.pipeline.cache.cache import contract_ages
 
 
 def cache_control(policy: CachePolicy | None, age: int, *, degraded: bool, within: float | None) -> str:
@@ -44,7 +44,7 @@ def cache_policies(
     settings: Settings, schema: GraphQLSchema, plans: PlanEngine, policy: PolicyTable
 ) -> Callable[[Operation, Principal], CachePolicy | None]:
     """Returns the policy by which caches may store a response: what the gateway does not cache, nobody may."""
-    contracts, ages = contracts_of(schema), ages_here(settings.cache)
+    contracts, ages = contracts_of(schema), contract_ages(settings.cache)
 
     def of(operation: Operation, principal: Principal) -> CachePolicy | None:
         plan = plans.plan_for(operation, policy.permissions(principal.roles))

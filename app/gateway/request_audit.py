@@ -31,9 +31,9 @@ class RequestAuditor:
     def record(self, at: float, scope: RequestScope, body: Mapping[str, Any], milliseconds: float) -> dict[str, Any]:
         """Append the entry of a request that ended at `at`; its `body` is read for errors and cost alone. The fields of
         its log line beside status and time."""
-        principal: Any = scope.principal or _NOBODY
+        principal: Any = scope.principal or _ANONYMOUS
         errors = body.get("errors")
-        cost = body.get("extensions", _NOTHING).get("cost", _NOTHING).get("actual")
+        cost = body.get("extensions", _EMPTY).get("cost", _EMPTY).get("actual")
         entry = AuditEntry(
             at=at,
             request_id=scope.request_id,
@@ -86,8 +86,8 @@ def finish_request(
     log_request(at, scope, fields)
 
 
-_NOBODY = Principal(subject="", roles=frozenset(), tenant="")
-_NOTHING: Mapping[str, Any] = {}
+_ANONYMOUS = Principal(subject="", roles=frozenset(), tenant="")
+_EMPTY: Mapping[str, Any] = {}
 
 
 @lru_cache(maxsize=1000)
@@ -97,10 +97,10 @@ def _names(roles: frozenset[AnyRole]) -> tuple[str, ...]:
 
 def _code_of(body: Mapping[str, Any]) -> str | None:
     errors = body.get("errors")
-    return None if not errors or "data" in body else errors[0].get("extensions", _NOTHING).get("code")
+    return None if not errors or "data" in body else errors[0].get("extensions", _EMPTY).get("code")
 
 
 def _forbidden(errors: list[Mapping[str, Any]]) -> Iterator[str]:
     for error in errors[:MAX_ERRORS]:
-        if error.get("extensions", _NOTHING).get("code") == "FORBIDDEN" and "path" in error:
+        if error.get("extensions", _EMPTY).get("code") == "FORBIDDEN" and "path" in error:
             yield ".".join(part for part in error["path"] if isinstance(part, str))

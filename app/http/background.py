@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from app.auth.principal import Principal
 from app.telemetry import open_scope
 
-NOBODY = Principal(subject="system", roles=frozenset())
+SYSTEM = Principal(subject="system", roles=frozenset())
 """Whose calls are of the class `sync`."""
 
 
@@ -16,5 +16,5 @@ NOBODY = Principal(subject="system", roles=frozenset())
 def background(timeout: float) -> Iterator[None]:
     """A scope with a timeout in seconds."""
     with open_scope(timeout=timeout) as running:
-        running.principal = NOBODY
+        running.principal = SYSTEM
         yield

@@ -225,10 +225,10 @@ class HTTPClient:
                             raise
                     await asyncio.sleep(delay)
         except BaseException as error:
-            ours = self._failed(attempt, error)
-            if ours is not error:
-                raise ours from error
-            del ours  # Its stack refers to this frame.
+            translated = self._failed(attempt, error)
+            if translated is not error:
+                raise translated from error
+            del translated  # Its stack refers to this frame.
             raise
 
     def _retry_delay(self, request: OutgoingRequest, attempt: CallAttempt, error: BaseException) -> float | None:
@@ -299,10 +299,10 @@ class HTTPClient:
         except GeneratorExit:
             raise
         except BaseException as error:
-            ours = self._failed(attempt, error)
-            if ours is not error:
-                raise ours from error
-            del ours  # Its stack refers to this frame.
+            translated = self._failed(attempt, error)
+            if translated is not error:
+                raise translated from error
+            del translated  # Its stack refers to this frame.
             raise
 
     async def _chunks(
@@ -325,10 +325,10 @@ class HTTPClient:
         except GeneratorExit:
             raise
         except BaseException as error:
-            ours = self._failed(attempt, error)
-            if ours is not error:
-                raise ours from error
-            del ours  # Its stack refers to this frame.
+            translated = self._failed(attempt, error)
+            if translated is not error:
+                raise translated from error
+            del translated  # Its stack refers to this frame.
             raise
 
     # Failures
@@ -341,11 +341,11 @@ class HTTPClient:
             attempt.finish("cancelled")
             return error
         if isinstance(error, BodyTooLarge):
-            ours: BaseException = SourceMalformed(self.source, detail=too_large(self._limit, str(error)))
+            translated: BaseException = SourceMalformed(self.source, detail=too_large(self._limit, str(error)))
         else:
-            ours = translate(self.source, error)
-        attempt.finish(outcome_of(ours), ours.retry_after if isinstance(ours, SourceError) else None)
-        return _with_sent(ours, attempt)
+            translated = translate(self.source, error)
+        attempt.finish(outcome_of(translated), translated.retry_after if isinstance(translated, SourceError) else None)
+        return _with_sent(translated, attempt)
 
     def _stopped(self, attempt: CallAttempt) -> Exception:
         timeout, call = attempt.timeout, attempt.call

@@ -61,7 +61,7 @@ class CostBucket:
         self._at = 0.0
         self._reserved = 0.0
         self._costs: dict[str, float] = {}
-        self._turn = asyncio.Lock()
+        self._lock = asyncio.Lock()
 
     @property
     def available(self) -> float:
@@ -77,7 +77,7 @@ class CostBucket:
         Raises CostBudgetExhausted."""
         until = self._now() + within
         try:
-            async with asyncio.timeout(max(within, 0.0)), self._turn:
+            async with asyncio.timeout(max(within, 0.0)), self._lock:
                 points = await self._wait_for(cost, until)
         except TimeoutError:
             raise CostBudgetExhausted(self._seconds_until(cost)) from None

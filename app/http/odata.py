@@ -256,10 +256,10 @@ class ODataClient:
         """The rows in which a field has one of many values: one request, or one batch if the URL would be too long."""
         written = self._dialect.literal
         empty = ODataQuery(filter=f"() and ({also})", orderby=orderby)
-        room = MAX_URL - len(f"{self._root}/{entity_set}?{self._dialect.text(empty, row)}")
+        max_length = MAX_URL - len(f"{self._root}/{entity_set}?{self._dialect.text(empty, row)}")
         queries = [
-            ODataQuery(filter=all_of(any_of(name, some, written), also), orderby=orderby)
-            for some in cut_keys(name, keys, room, written)
+            ODataQuery(filter=all_of(any_of(name, chunk, written), also), orderby=orderby)
+            for chunk in chunk_keys(name, keys, max_length, written)
         ]
         if len(queries) <= 1:
             return [] if not queries else await self.rows(entity_set, row, queries[0], call=call, headers=headers)
@@ -339,15 +339,15 @@ class ODataClient:
         return f"{path.removeprefix(prefix)}?{parts.query}"
 
 
-def cut_keys(
-    name: str, keys: Sequence[Any], room: int, literal: Callable[[object], str] = literal
+def chunk_keys(
+    name: str, keys: Sequence[Any], max_length: int, literal: Callable[[object], str] = literal
 ) -> Iterator[Sequence[Any]]:
-    """The keys in pieces whose expression fits into `room` characters, quoted, and has at most 100 of them."""
+    """The keys in pieces whose expression fits into `max_length` characters, quoted, and has at most 100 of them."""
     piece: list[Any] = []
     size = 0
     for key in dict.fromkeys(keys):
         weight = len(quote(f" or {name} eq {literal(key)}", safe=SAFE))
-        if piece and (len(piece) == MAX_KEYS or size + weight > room):
+        if piece and (len(piece) == MAX_KEYS or size + weight > max_length):
             yield piece
             piece, size = [], 0
         piece.append(key)

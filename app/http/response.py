@@ -85,10 +85,10 @@ class HTTPResponse(msgspec.Struct, frozen=True):
             raise SourceMalformed(self.source, detail=self._describe("a number is not finite"))
         return value
 
-    def _describe(self, trouble: str) -> str:
+    def _describe(self, reason: str) -> str:
         kind = self.headers.get("content-type", "no content type")
         start = self.body[:_EXCERPT].decode(errors="replace")
-        return f"{self.status} {kind}, {len(self.body)} bytes, {trouble}: {start}"
+        return f"{self.status} {kind}, {len(self.body)} bytes, {reason}: {start}"
 
 
 _decoder = cache(ResponseDecoder)

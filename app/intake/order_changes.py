@@ -100,10 +100,10 @@ class OrderChanges:
             raise OrderChangePending
         return None
 
-    async def finish(self, begun: OrderChange, *, made: bool) -> None:
+    async def finish(self, inserted: OrderChange, *, made: bool) -> None:
         """Record whether a change that was begun was made; if not, its key may be used again."""
         state = OrderChangeState.DONE if made else OrderChangeState.UNSENT
-        await self._store.finish_order_change(msgspec.structs.replace(begun, state=state))
+        await self._store.finish_order_change(msgspec.structs.replace(inserted, state=state))
 
     async def _change(
         self,

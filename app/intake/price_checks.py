@@ -35,10 +35,10 @@ def _of_line(
     order: Order, line: OrderLine, quoted: IntakeLine | None, invoices: Sequence[Invoice]
 ) -> Iterator[PriceCheck]:
     proven = quoted is not None and quoted.sku == line.sku and _same(quoted.uom or line.uom, line.uom)
-    told = [
+    invoiced_prices = [
         (invoice.number, found.unit_price) for invoice in invoices for found in invoice.lines if _is_of(found, line)
     ]
-    for number, invoiced in told or [(None, None)]:
+    for number, invoiced in invoiced_prices or [(None, None)]:
         yield PriceCheck(
             order_number=order.number,
             invoice_number=number,

@@ -46,7 +46,7 @@ DUE_SLACK = 0.1
 """Seconds for which a worker looks for an order that it postponed until now: the store's clock decides."""
 
 CLOSING_TIMEOUT = 3.0
-LOOK_UP_TIMEOUT = 10.0
+LOOKUP_TIMEOUT = 10.0
 LEASE_MARGIN = 0.1
 """Share of the lease that is left for recording the outcome of a request."""
 
@@ -192,10 +192,10 @@ class PostingWorker:
         found: WrittenOrder | None = None
         if claimed.sent_at is not None:
             try:
-                with background(LOOK_UP_TIMEOUT):
+                with background(LOOKUP_TIMEOUT):
                     orders = (await self._writer.find(SYSTEM, [claimed.id])).get(claimed.id, ())
             except (SourceError, DeadlineExceeded) as error:
-                return self._not_looked_up(claimed, error)
+                return self._lookup_failed(claimed, error)
             self._refusals = 0
             found = orders[0] if orders else None
             if found is not None and found.step == self._writer.steps[-1]:
@@ -245,7 +245,7 @@ class PostingWorker:
             return PostingResult(refused, "rejected", delay=_pause(attempt.attempts))
         return PostingResult(msgspec.structs.replace(attempt, cause=error.code), "uncertain")
 
-    def _not_looked_up(self, claimed: OrderIntake, error: SourceError | DeadlineExceeded) -> PostingResult:
+    def _lookup_failed(self, claimed: OrderIntake, error: SourceError | DeadlineExceeded) -> PostingResult:
         if self._is_too_old(claimed):
             return self._given_up(claimed, error.code)
         log.info("order_not_looked_up", intake=claimed.id, source=self._target, cause=error.code, detail=error.detail)

@@ -60,23 +60,23 @@ class ReceiveQueue:
 class WriteEvent:
     """The needed part of asyncio.Event: a future while someone waits, and no list of waiters."""
 
-    __slots__ = ("_turned",)
+    __slots__ = ("_message_put",)
 
     def __init__(self) -> None:
-        self._turned: asyncio.Future[None] | None = None
+        self._message_put: asyncio.Future[None] | None = None
 
     def set(self) -> None:
-        turned, self._turned = self._turned, None
-        if turned is not None and not turned.done():
-            turned.set_result(None)
+        put, self._message_put = self._message_put, None
+        if put is not None and not put.done():
+            put.set_result(None)
 
     def clear(self) -> None:
-        if self._turned is None:
-            self._turned = asyncio.get_running_loop().create_future()
+        if self._message_put is None:
+            self._message_put = asyncio.get_running_loop().create_future()
 
     async def wait(self) -> None:
-        while self._turned is not None:
-            await asyncio.shield(self._turned)
+        while self._message_put is not None:
+            await asyncio.shield(self._message_put)
 
 
 class LimitedWebSocketProtocol(SlowReaderWatch, WebSocketsSansIOProtocol):

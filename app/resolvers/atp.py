@@ -20,7 +20,7 @@ from operator import attrgetter
 
 from app.sources.stock import Supply
 
-NOTHING = Decimal(0)
+ZERO = Decimal(0)
 
 _day = attrgetter("date")
 
@@ -38,11 +38,11 @@ class Projection:
         """The projection of a balance with its supply; one change per day, ascending."""
         dated = sorted((max(change.date, today), change.delta) for change in supply)
         days = groupby(dated, key=lambda change: change[0])
-        return cls(start, tuple((day, sum((delta for _, delta in group), NOTHING)) for day, group in days), today)
+        return cls(start, tuple((day, sum((delta for _, delta in group), ZERO)) for day, group in days), today)
 
     def balance(self, at: date) -> Decimal:
         """P(at): the balance at the end of that day, which may be negative."""
-        return self.start + sum((delta for day, delta in self.changes if day <= at), NOTHING)
+        return self.start + sum((delta for day, delta in self.changes if day <= at), ZERO)
 
     def available(self, at: date) -> Decimal:
         """ATP(at)."""
@@ -51,12 +51,12 @@ class Projection:
             if day > at:
                 running += delta
                 lowest = min(lowest, running)
-        return max(NOTHING, lowest)
+        return max(ZERO, lowest)
 
     def steps(self) -> list[tuple[date, Decimal]]:
         """The days on which ATP rises, from today on, with what it rises to."""
         found: list[tuple[date, Decimal]] = []
-        reached = NOTHING
+        reached = ZERO
         for day in (self.today, *(day for day, _ in self.changes if day > self.today)):
             available = self.available(day)
             if available > reached:
@@ -84,49 +84,49 @@ def available(balance: Decimal, supply: Iterable[Supply], at: date) -> Decimal:
             if balance < lowest:  # noqa: PLR1730 - a third of the time
                 lowest = balance
         balance += change.delta
-    return max(NOTHING, min(lowest, balance))
+    return max(ZERO, min(lowest, balance))
 
 
 @dataclass(frozen=True, slots=True)
-class Take:
+class Allocation:
     """A part of a promise: this much of it from one place on one day."""
 
     day: date
-    place: str
+    warehouse: str
     quantity: Decimal
 
 
 def promise(
-    places: Sequence[tuple[str, Projection]], quantity: Decimal, by: date | None = None, step: Decimal | None = None
-) -> tuple[list[Take], Decimal]:
+    warehouses: Sequence[tuple[str, Projection]], quantity: Decimal, by: date | None = None, step: Decimal | None = None
+) -> tuple[list[Allocation], Decimal]:
     """The earliest confirmation of `quantity` over several places, in multiples of `step`, and what stays unconfirmed
     by `by`.
 
     Each day confirms as much as all places together can; a place that can serve the whole rest of a day's part alone
-    is preferred over a split, then the place that can give most, then the order of `places`.
+    is preferred over a split, then the place that can give most, then the order of `warehouses`.
     """
-    rises = {name: projection.steps() for name, projection in places}
+    rises = {name: projection.steps() for name, projection in warehouses}
     days = sorted({day for steps in rises.values() for day, _ in steps if by is None or day <= by})
-    taken = dict.fromkeys(rises, NOTHING)
-    takes: list[Take] = []
+    allocated = dict.fromkeys(rises, ZERO)
+    parts: list[Allocation] = []
     rest = quantity
     for day in days:
-        free = {name: _reached(steps, day) - taken[name] for name, steps in rises.items()}
+        free = {name: _reached(steps, day) - allocated[name] for name, steps in rises.items()}
         for name in _preferred(free, rest):
             part = min(free[name], rest)
             if step is not None:
                 part -= part % step
             if part > 0:
-                takes.append(Take(day, name, part))
-                taken[name] += part
+                parts.append(Allocation(day, name, part))
+                allocated[name] += part
                 rest -= part
         if rest <= 0:
             break
-    return takes, rest
+    return parts, rest
 
 
 def _reached(steps: Sequence[tuple[date, Decimal]], day: date) -> Decimal:
-    return max((available for at, available in steps if at <= day), default=NOTHING)
+    return max((available for at, available in steps if at <= day), default=ZERO)
 
 
 def _preferred(free: dict[str, Decimal], rest: Decimal) -> list[str]:

@@ -9,7 +9,7 @@ from decimal import Decimal
 import msgspec
 
 from app.errors import InvalidInput
-from app.resolvers.atp import NOTHING, Projection, available
+from app.resolvers.atp import ZERO, Projection, available
 from app.resolvers.loading.context import Context
 from app.sources.freshness_contracts import note_incomplete
 from app.sources.items import Item
@@ -69,9 +69,9 @@ class Availability(Record, kw_only=False):
         balance = _start(self.position) - self.allocated
         if self.position.supply:
             return available(balance, self.position.supply, self.at)
-        if balance > NOTHING:
+        if balance > ZERO:
             return balance
-        return NOTHING
+        return ZERO
 
     @property
     def projected(self) -> Decimal:
@@ -96,12 +96,12 @@ class Availability(Record, kw_only=False):
             quality_hold=position.quality_hold,
             safety_stock=position.safety_stock,
             in_transfer=position.in_transfer,
-            inbound=sum(inbound, NOTHING),
-            backordered=max(NOTHING, -self.projected),
+            inbound=sum(inbound, ZERO),
+            backordered=max(ZERO, -self.projected),
         )
 
 
-class Elsewhere(Record):
+class OtherReservations(Record):
     """What others than the stock's master say about one item; `missing` names sources that did not answer."""
 
     reservations: tuple[Reservation, ...] = ()
@@ -109,7 +109,7 @@ class Elsewhere(Record):
     missing: tuple[str, ...] = ()
 
 
-NOWHERE = Elsewhere()
+NO_RESERVATIONS = OtherReservations()
 
 
 async def of_items(
@@ -126,8 +126,7 @@ async def totals_of_items(
     record."""
     found = await of_items(rows, ctx, at, warehouses)
     return [
-        one if isinstance(one, Exception) else sum((part.atp for part in one), NOTHING) if one else None
-        for one in found
+        one if isinstance(one, Exception) else sum((part.atp for part in one), ZERO) if one else None for one in found
     ]
 
 
@@ -152,10 +151,10 @@ async def of_skus(
     """Availability by SKU; an empty list for an SKU that the stock's master does not know."""
     if at is not None and at < ctx.today:
         raise InvalidInput(f"at must not lie in the past: {at} is before {ctx.today}.")
-    places = await ctx.sources.warehouses.all(ctx.principal)
-    third_party = [one.code for one in places if one.kind is WarehouseKind.THIRD_PARTY]
+    warehouses = await ctx.sources.warehouses.all(ctx.principal)
+    third_party = [one.code for one in warehouses if one.kind is WarehouseKind.THIRD_PARTY]
     levels, others = await _read(skus, [code for code in third_party if code in ctx.sources.third_party], ctx)
-    codes = [place.code for place in places]
+    codes = [warehouse.code for warehouse in warehouses]
     day = at or ctx.today
     return [
         _composed(level, other, codes, day, ctx.today, only)
@@ -167,7 +166,7 @@ async def of_skus(
 
 async def _read(
     skus: Sequence[str], third_party: Sequence[str], ctx: Context
-) -> tuple[list[StockLevel | None | Exception], list[Elsewhere]]:
+) -> tuple[list[StockLevel | None | Exception], list[OtherReservations]]:
     # All three reads are started before the first is awaited: they do not need each other.
     keys = [(code, sku) for sku in skus for code in third_party]
     levels_read = ctx.loaders.levels.start(skus)
@@ -176,9 +175,9 @@ async def _read(
     levels, reservations = await levels_read, await reservations_read
     balances = dict(zip(keys, await balances_read, strict=True))
     others = [
-        _elsewhere(reserved, [(code, balances[code, sku]) for code in third_party])
+        _other_reservations(reserved, [(code, balances[code, sku]) for code in third_party])
         if reserved is not None or third_party
-        else NOWHERE
+        else NO_RESERVATIONS
         for sku, reserved in zip(skus, reservations, strict=True)
     ]
     for source in {source for other in others for source in other.missing}:
@@ -186,15 +185,15 @@ async def _read(
     return levels, others
 
 
-def _elsewhere(
+def _other_reservations(
     reserved: tuple[Reservation, ...] | PartialRows[Reservation] | None | Exception,
     balances: Sequence[tuple[str, Balance | None | Exception]],
-) -> Elsewhere:
+) -> OtherReservations:
     missing = list(reserved.failures) if isinstance(reserved, PartialRows) else []
     failed = (one for one in (reserved, *(balance for _, balance in balances)) if isinstance(one, Exception))
     missing += [str(getattr(error, "source", "a source")) for error in failed]
     rows = reserved.rows if isinstance(reserved, PartialRows) else reserved
-    return Elsewhere(
+    return OtherReservations(
         reservations=rows if isinstance(rows, tuple) else (),
         balances={code: one for code, one in balances if isinstance(one, Balance)},
         missing=tuple(dict.fromkeys(missing)),
@@ -202,16 +201,16 @@ def _elsewhere(
 
 
 def _composed(
-    level: StockLevel, other: Elsewhere, codes: Sequence[str], at: date, today: date, only: Sequence[str] | None
+    level: StockLevel, other: OtherReservations, codes: Sequence[str], at: date, today: date, only: Sequence[str] | None
 ) -> list[Availability]:
     positions = _positions(level, other.balances, codes)
     elsewhere = [one for one in other.reservations if one.order not in level.orders]
     allocated = allocate(positions, elsewhere, today) if elsewhere else {}
     freshness = _freshness(level.freshness, other.missing)
     if not allocated and only is None:
-        return [Availability(level, position, NOTHING, freshness, at, today) for position in positions]
+        return [Availability(level, position, ZERO, freshness, at, today) for position in positions]
     return [
-        Availability(level, position, allocated.get(position.warehouse, NOTHING), freshness, at, today)
+        Availability(level, position, allocated.get(position.warehouse, ZERO), freshness, at, today)
         for position in positions
         if only is None or position.warehouse in only
     ]
@@ -226,7 +225,7 @@ def _positions(level: StockLevel, balances: Mapping[str, Balance], codes: Sequen
 
 
 def _empty(sku: str, warehouse: str) -> StockPosition:
-    return StockPosition(sku=sku, warehouse=warehouse, on_hand=NOTHING)
+    return StockPosition(sku=sku, warehouse=warehouse, on_hand=ZERO)
 
 
 def _counted(position: StockPosition, balance: Balance | None) -> StockPosition:
@@ -241,14 +240,14 @@ def allocate(
 ) -> dict[str, Decimal]:
     """What each warehouse has promised elsewhere. A reservation that names no warehouse counts where most is
     available now, which is where it would be shipped from."""
-    allocated = {position.warehouse: NOTHING for position in positions}
+    allocated = {position.warehouse: ZERO for position in positions}
     free = {position.warehouse: available(_start(position), position.supply, today) for position in positions}
     for one in reservations:
-        place = one.warehouse if one.warehouse in allocated else None
-        if place is None and free:
-            place = max(free, key=lambda code: free[code] - allocated[code])
-        if place is not None:
-            allocated[place] += one.quantity
+        warehouse = one.warehouse if one.warehouse in allocated else None
+        if warehouse is None and free:
+            warehouse = max(free, key=lambda code: free[code] - allocated[code])
+        if warehouse is not None:
+            allocated[warehouse] += one.quantity
     return allocated
 
 

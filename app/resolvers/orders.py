@@ -64,7 +64,7 @@ async def order(ctx: Context, by: OrderKey) -> Order | None:
         return None
     number = validate_key(by.customer_po.number, "A purchase order number")
     key = CustomerPoKey(customer=customer, number=number)
-    return await ctx.loaders.orders_by_po.one(key) or await _by_po_elsewhere(key, ctx)
+    return await ctx.loaders.orders_by_po.one(key) or await _by_po_in_other_system(key, ctx)
 
 
 async def _by_number(number: str, ctx: Context) -> Order | None:
@@ -82,7 +82,7 @@ async def _by_ref(system: str, own: str, ctx: Context) -> Order | None:
     return await ctx.loaders.orders.one(found.number) or found
 
 
-async def _by_po_elsewhere(key: CustomerPoKey, ctx: Context) -> Order | None:
+async def _by_po_in_other_system(key: CustomerPoKey, ctx: Context) -> Order | None:
     for view in ctx.sources.order_views.values():
         found = await view.by_customer_po(ctx.principal, [key])
         if key in found:

@@ -66,11 +66,11 @@ async def of_items(
     if buyer is None:
         return [None] * len(rows)
     units = [_unit(row, uom) for row in rows]
-    asked = [
+    requests_of_rows = [
         None if isinstance(unit, Exception) else request(ctx, buyer, row.sku, quantity, unit, on)
         for row, unit in zip(rows, units, strict=True)
     ]
-    found = await ctx.loaders.prices.many(asked)
+    found = await ctx.loaders.prices.many(requests_of_rows)
     return [unit if isinstance(unit, Exception) else price for unit, price in zip(units, found, strict=True)]
 
 
@@ -108,13 +108,13 @@ async def proofs(rows: Sequence[ContractPrice], ctx: Context) -> list[str | None
 async def of_lines(rows: Sequence[OrderLine], ctx: Context) -> list[ContractPrice | None | Exception]:
     """Edge: what each line's item costs the order's customer today, at the line's quantity and unit."""
     buyers = await ctx.loaders.customers.many([row.customer for row in rows])
-    asked = [
+    requests_of_rows = [
         request(ctx, buyer, row.sku, row.quantity, row.uom)
         if row.sku is not None and isinstance(buyer, Customer) and row.quantity > 0
         else None
         for row, buyer in zip(rows, buyers, strict=True)
     ]
-    found = await ctx.loaders.prices.many(asked)
-    if None not in asked:
+    found = await ctx.loaders.prices.many(requests_of_rows)
+    if None not in requests_of_rows:
         return found
     return [buyer if isinstance(buyer, Exception) else price for buyer, price in zip(buyers, found, strict=True)]

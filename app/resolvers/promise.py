@@ -15,7 +15,7 @@ from app.resolvers.prices import uom_of, wrong_quantity, wrong_unit
 from app.sources.items import Item, Uom
 from app.sources.values import Freshness, Record
 
-PLACES = Decimal("0.000001")
+QUANTUM = Decimal("0.000001")
 
 
 class RequestedPart(Record):
@@ -71,9 +71,9 @@ async def promise(
     return _promise(found, unit, quantity, by, stock)
 
 
-def _base_only(item: Item, asked: str | None) -> Uom:
-    if asked is not None and asked.casefold() != item.base_uom.casefold():
-        raise wrong_unit(item, asked)
+def _base_only(item: Item, uom: str | None) -> Uom:
+    if uom is not None and uom.casefold() != item.base_uom.casefold():
+        raise wrong_unit(item, uom)
     return Uom(code=item.base_uom, is_base=True)
 
 
@@ -82,10 +82,12 @@ def _promise(
 ) -> Promise:
     needed = quantity * unit.numerator / unit.denominator
     step = None if unit.increment is None else unit.increment * unit.numerator / unit.denominator
-    takes, rest = atp.promise([(one.warehouse, one.projection) for one in stock], needed, by, step or None)
+    parts, rest = atp.promise([(one.warehouse, one.projection) for one in stock], needed, by, step or None)
     confirmed = tuple(
-        ConfirmedPart(quantity=_in_unit(take.quantity, unit), ship_date=take.day, warehouse=take.place, sku=item.sku)
-        for take in takes
+        ConfirmedPart(
+            quantity=_in_unit(part.quantity, unit), ship_date=part.day, warehouse=part.warehouse, sku=item.sku
+        )
+        for part in parts
     )
     return Promise(
         requested=RequestedPart(quantity=quantity, uom=unit.code, date=by),
@@ -98,7 +100,7 @@ def _promise(
 
 def _in_unit(base: Decimal, unit: Uom) -> Decimal:
     exact = base * unit.denominator / unit.numerator
-    rounded = exact.quantize(PLACES)
+    rounded = exact.quantize(QUANTUM)
     return (rounded if rounded == exact else exact).normalize() + 0
 
 

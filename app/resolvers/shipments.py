@@ -105,12 +105,12 @@ async def of_orders(rows: Sequence[Order], ctx: Context) -> list[Sequence[Shipme
     view_reads = [ctx.loaders.shipment_views_by_order(name).start(numbers) for name in ctx.sources.shipment_views]
     own = await own_read
     views = [await read for read in view_reads]
-    mine = [
+    own_rows = [
         _of_order(row, one, ctx) if row.shipments is None else row.shipments for row, one in zip(rows, own, strict=True)
     ]
     if not views:
-        return [one if one is not None else () for one in mine]
-    return [_joined(one or (), [view[index] for view in views]) for index, one in enumerate(mine)]
+        return [one if one is not None else () for one in own_rows]
+    return [_joined(one or (), [view[index] for view in views]) for index, one in enumerate(own_rows)]
 
 
 async def page_of_orders(

@@ -51,7 +51,7 @@ SEVERITIES = {
     ExceptionKind.ORDER_HELD: ExceptionSeverity.MEDIUM,
     ExceptionKind.ORDER_STUCK: ExceptionSeverity.LOW,
 }
-CURES = {
+CURE_OF_KIND = {
     ExceptionKind.ORDER_FAILED: "Correct what the system of record refused, then retry the order, or cancel it.",
     ExceptionKind.ORDER_HELD: "Release the order or reject it.",
     ExceptionKind.ORDER_STUCK: "Check the source that does not answer; the gateway repeats the order by itself.",
@@ -149,7 +149,7 @@ def _exception(intake: OrderIntake) -> WorkbenchException:
         kind=kind,
         severity=SEVERITIES[kind],
         since=datetime.fromtimestamp(intake.since, UTC),
-        cure=next((one.cure for one in intake.problems if one.cure), CURES[kind]),
+        cure=next((one.cure for one in intake.problems if one.cure), CURE_OF_KIND[kind]),
         intake=intake,
     )
 

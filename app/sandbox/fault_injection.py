@@ -34,7 +34,7 @@ class FaultRule(msgspec.Struct, frozen=True, rename="camel", forbid_unknown_fiel
     ignore_keys: bool = False
 
 
-class Verdict(msgspec.Struct, frozen=True):
+class InjectedFault(msgspec.Struct, frozen=True):
     """The fault of one read."""
 
     delay: float = 0.0
@@ -65,22 +65,22 @@ class FaultInjector:
         found = self._rules.get(resource)
         return found is not None and found[0].ignore_keys
 
-    def verdict(self, resource: str, path: str = "") -> Verdict:
+    def fault(self, resource: str, path: str = "") -> InjectedFault:
         """The fault of the next read of a resource, by its path."""
         if not self._rules:
-            return Verdict()
+            return InjectedFault()
         found = (
             self._rules.get(path.removeprefix("/v1/"))
             or self._rules.get(resource)
             or (self._rules.get(ANY) if resource != "batch" else None)
         )
         if found is None:
-            return Verdict()
+            return InjectedFault()
         rule, rng = found
         if rule.rate_limit is not None and not self._admit(resource, rule.rate_limit):
-            return Verdict(error="429")
+            return InjectedFault(error="429")
         fails = rule.error_rate > 0 and rng.random() < rule.error_rate
-        return Verdict(delay=rule.delay_ms / 1000, error=rule.error_kind if fails else None)
+        return InjectedFault(delay=rule.delay_ms / 1000, error=rule.error_kind if fails else None)
 
     def _admit(self, resource: str, limit: float) -> bool:
         recent = self._recent.setdefault(resource, deque())

@@ -85,7 +85,7 @@ def within(column: str, days: DateRange | None) -> list[Condition]:
         return []
     day = f"substr({column}, 1, 10)"
     ends = ((">=", days.since), ("<=", days.until))
-    return [(f"{day} {way} ?", [end.isoformat()]) for way, end in ends if end is not None]
+    return [(f"{day} {direction} ?", [end.isoformat()]) for direction, end in ends if end is not None]
 
 
 def holds(column: str, values: Sequence[str]) -> list[Condition]:

@@ -178,8 +178,8 @@ class ReturnEntry:
         self._orders_before.setdefault(order["id"], _encode(order))
         received = {line["lineNumber"]: Decimal(line["quantity"]) for line in row["lines"]}
         for line in order["lines"]:
-            came = Decimal(line.get("returnedQuantity") or 0) + received.get(line["number"], Decimal(0))
-            line["returnedQuantity"] = str(came)
+            returned = Decimal(line.get("returnedQuantity") or 0) + received.get(line["number"], Decimal(0))
+            line["returnedQuantity"] = str(returned)
         self._store.change("orders.id", order["id"], _encode(order | {"updatedAt": now()}))
         self._order_changed(row["order"])
 

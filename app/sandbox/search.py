@@ -66,10 +66,10 @@ def facets(rows: Sequence[dict[str, Any]], names: Iterable[str] | None) -> list[
         ItemFacet(
             code=code,
             values=tuple(
-                ItemFacetValue(value=value, unit=unit, count=count) for (value, unit), count in some.most_common()
+                ItemFacetValue(value=value, unit=unit, count=count) for (value, unit), count in values.most_common()
             ),
         )
-        for code, some in sorted(counts.items())
+        for code, values in sorted(counts.items())
         if names is None or code in set(names)
     ]
 

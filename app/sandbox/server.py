@@ -90,16 +90,16 @@ class SandboxSystem:
     async def read(self, read_request: ReadRequest) -> ReadReply:
         """One read after fault injection, recorded in the request log."""
         began = time.perf_counter()
-        verdict = self.faults.verdict(read_request.resource, read_request.path)
-        if verdict.delay:
-            await asyncio.sleep(verdict.delay)
+        fault = self.faults.fault(read_request.resource, read_request.path)
+        if fault.delay:
+            await asyncio.sleep(fault.delay)
         operation = self.operations.get(read_request.path)
-        if operation is not None and operation.write and verdict.error in BEFORE_WRITE:
+        if operation is not None and operation.write and fault.error in BEFORE_WRITE:
             reply = ReadReply(0, b"")
         else:
             reply = self._answer(read_request.path, read_request.body)
-        if verdict.error:
-            reply = _inject(verdict.error, reply)
+        if fault.error:
+            reply = _inject(fault.error, reply)
         self._record(read_request, reply, time.perf_counter() - began)
         return reply
 
@@ -224,11 +224,11 @@ async def batch(request: Request) -> Response:
     """A batch of reads, each answered by a line as soon as it is done."""
     system: SandboxSystem = request.app.state.system
     system.request_log.request()
-    verdict = system.faults.verdict("batch")
-    if verdict.delay:
-        await asyncio.sleep(verdict.delay)
-    if verdict.error:
-        return _response(_inject(verdict.error, ReadReply(200, b'{"id":"0","status":200,"body":[]}')))
+    fault = system.faults.fault("batch")
+    if fault.delay:
+        await asyncio.sleep(fault.delay)
+    if fault.error:
+        return _response(_inject(fault.error, ReadReply(200, b'{"id":"0","status":200,"body":[]}')))
     try:
         parts = _PARTS.decode(await _body(request))
     except msgspec.DecodeError as error:

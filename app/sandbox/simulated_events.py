@@ -135,8 +135,8 @@ class EventSimulator:
         """Move a customer from one sales rep to another."""
         for rep in {old, new}:
             row = self._document("accounts", rep)
-            kept = {*row["customers"], number} if rep == new else {*row["customers"]} - {number}
-            self._store.change("accounts", rep, _encode({**row, "customers": sorted(kept)}))
+            customers = {*row["customers"], number} if rep == new else {*row["customers"]} - {number}
+            self._store.change("accounts", rep, _encode({**row, "customers": sorted(customers)}))
 
     def change_item(self, sku: str, change: ObjectChange) -> bytes:
         item = self._document("items.sku", sku)

@@ -141,10 +141,10 @@ class SandboxStore:
         if after is not None:
             where += f" AND (k.place, k.n) {'<' if descending else '>'} (?, ?)"
             values = [*values, *after]
-        way = "DESC" if descending else "ASC"
+        direction = "DESC" if descending else "ASC"
         query = (
             f"SELECT k.place, k.n, d.body FROM keys k JOIN docs d ON d.n = k.n WHERE {where}"
-            f" ORDER BY k.place {way}, k.n {way} LIMIT ?"
+            f" ORDER BY k.place {direction}, k.n {direction} LIMIT ?"
         )
         found = self._db.execute(query, [*values, limit]).fetchall()
         return [(ordinal, n, self._now(n, stored) or stored) for ordinal, n, stored in found]

@@ -157,8 +157,8 @@ def _status(age: int, buyer: Account, rng: random.Random) -> str:
 def _plan_shipments(others: list[Sale], rng: random.Random) -> None:
     must = [sale for sale in others if sale.status in SHIPPED]
     may = [sale for sale in others if sale.status == "DELIVERED"]
-    wanted = SHIPMENT_COUNT - 2  # The demo order has two.
-    chosen = must + rng.sample(may, wanted - SPLIT_COUNT - len(must))
+    planned = SHIPMENT_COUNT - 2  # The demo order has two.
+    chosen = must + rng.sample(may, planned - SPLIT_COUNT - len(must))
     for sale in chosen:
         sale.shipments = 1
         sale.channel = "PHONE" if sale.channel == "COUNTER" else sale.channel
@@ -274,7 +274,7 @@ def _dates(lines: list[dict[str, Any]], sale: Sale) -> dict[str, str]:
         parts = [line["scheduleLines"][-1] for line in lines if line["backorderedQuantity"] != "0"] or parts
     names = {"requestedOn": "requestedDate", "promisedOn": "confirmedDate"}
     days = {name: [part[key] for part in parts if key in part] for name, key in names.items()}
-    return {name: min(some) for name, some in days.items() if some}
+    return {name: min(days_of_name) for name, days_of_name in days.items() if days_of_name}
 
 
 def _line_row(line: SaleLine, sale: Sale, calendar: Calendar) -> dict[str, Any]:

@@ -213,7 +213,7 @@ class Counts:
 
 
 def _count(sets: Mapping[str, int], documents: int) -> list[tuple[str, int]]:
-    return [(term, count) for term, some in sets.items() if (count := (some & documents).bit_count())]
+    return [(term, count) for term, members in sets.items() if (count := (members & documents).bit_count())]
 
 
 def _count_below(

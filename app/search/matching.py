@@ -284,6 +284,6 @@ def without(documents: int, others: int) -> int:
 def union(levels: Sequence[Level]) -> int:
     """All documents of a ranking."""
     documents = 0
-    for _, some in levels:
-        documents |= some
+    for _, documents_of_term in levels:
+        documents |= documents_of_term
     return documents

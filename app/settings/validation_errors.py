@@ -42,12 +42,12 @@ def first_validation_error(
     if fault["type"] == "extra_forbidden":
         known = _fields_at(model, location[:-1])
         return ConfigurationError(
-            key, _shown(location, fault["input"]), f"unknown setting; {did_you_mean(str(location[-1]), known)}"
+            key, _redacted(location, fault["input"]), f"unknown setting; {did_you_mean(str(location[-1]), known)}"
         )
     if fault["type"] == "missing":
         return ConfigurationError(key, None, "is required and missing")
     text = fault["msg"].removeprefix("Value error, ").removeprefix("Input ")
-    return ConfigurationError(key, _shown(location, value), text)
+    return ConfigurationError(key, _redacted(location, value), text)
 
 
 def unreadable_variable(message: str, environment: Mapping[str, str], prefix: str) -> ConfigurationError:
@@ -57,7 +57,7 @@ def unreadable_variable(message: str, environment: Mapping[str, str], prefix: st
     for variable in sorted(environment):
         path = variable.upper().removeprefix(prefix).split("__")
         if variable.upper().startswith(prefix) and path[0] == section and not _is_json(environment[variable]):
-            value = _shown(tuple(part.lower() for part in path), environment[variable])
+            value = _redacted(tuple(part.lower() for part in path), environment[variable])
             return ConfigurationError(variable, value, 'a list or table is written in JSON here, such as ["RS256"]')
     return ConfigurationError(f"{prefix}{section}", HIDDEN, message)
 
@@ -70,7 +70,7 @@ def _is_json(text: str) -> bool:
     return True
 
 
-def _shown(location: tuple[int | str, ...], value: object) -> object:
+def _redacted(location: tuple[int | str, ...], value: object) -> object:
     if isinstance(value, dict):
         return "{...}"
     secret = any(isinstance(part, str) and SECRET.search(part.lower()) for part in location)

@@ -36,7 +36,7 @@ WRONG_CURSORS = ("garbage", "", "-1", "\U0001f529", "e30", "x" * 5000, "WyJ4Il0"
 """Cursors that no system made."""
 
 _VOLATILE = {"freshness", "asOf", "checkedAt", "quotedAt", "proofId"}
-_SHOWN = 5
+_MAX_LISTED = 5
 
 
 class Nonconformance(AssertionError):
@@ -52,8 +52,8 @@ def require(condition: bool, problem: str) -> None:
 def require_keys(found: Collection[Any], expected: Collection[Any], problem: str) -> None:
     """Require exactly these keys; the message lists the first that differ."""
     lacking, extra = [key for key in expected if key not in found], [key for key in found if key not in expected]
-    shown = [*(f"lacks {key!r:.80}" for key in lacking), *(f"has {key!r:.80}" for key in extra)]
-    require(not shown, f"{problem}: {', '.join(shown[:_SHOWN])}")
+    differences = [*(f"lacks {key!r:.80}" for key in lacking), *(f"has {key!r:.80}" for key in extra)]
+    require(not differences, f"{problem}: {', '.join(differences[:_MAX_LISTED])}")
 
 
 def stable(value: object) -> object:

@@ -50,13 +50,13 @@ KEYS: Mapping[str, tuple[str, frozenset[str]]] = {
 
 @dataclass(frozen=True, slots=True)
 class SourceField:
-    """A field of the graph, the key by which a source has it, and the type that its values must have. `place` is where
-    the settings say so."""
+    """A field of the graph, its key at a source, and the type of its values. `setting` is the key of the configuration
+    that declares it."""
 
     name: str
     key: str
     type: Any
-    place: str = ""
+    setting: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +98,7 @@ def check_keys(fields: Iterable[SourceField], known: Collection[str], cure: str)
     """Refuse a field whose key is one of those that its source's rows have anyway."""
     for one in fields:
         if one.key in known:
-            raise ConfigurationError(one.place, one.key, cure)
+            raise ConfigurationError(one.setting, one.key, cure)
 
 
 def python_type(settings: FieldSettings) -> Any:
@@ -135,21 +135,23 @@ def fields_of_sources(settings: Settings) -> Mapping[str, SourceFields]:
     }
 
 
-def _check(place: str, source: str, key: str, one: FieldSettings, settings: Settings) -> None:
+def _check(setting: str, source: str, key: str, one: FieldSettings, settings: Settings) -> None:
     if source not in settings.sources:
         cure = f"no source of that name under [sources]; {did_you_mean(source, settings.sources)}"
-        raise ConfigurationError(place, source, cure)
+        raise ConfigurationError(setting, source, cure)
     vendor = settings.sources[source].vendor
     form, types = KEYS.get(vendor, ("", frozenset[str]()))
     if one.type not in types:
         able = ", ".join(sorted(name for name, (_, known) in KEYS.items() if one.type in known)) or "none"
-        raise ConfigurationError(f"{place}.{source}", key, f"vendor '{vendor}' has no fields of {one.type}; {able} do")
+        raise ConfigurationError(
+            f"{setting}.{source}", key, f"vendor '{vendor}' has no fields of {one.type}; {able} do"
+        )
     if not re.fullmatch(form, key):
-        raise ConfigurationError(f"{place}.{source}", key, f"is no name of a field of vendor '{vendor}'")
+        raise ConfigurationError(f"{setting}.{source}", key, f"is no name of a field of vendor '{vendor}'")
     serving = tuple(_serving(DOMAINS[one.type], settings))
     if source not in serving:
         cure = f"its rows of {one.type} are never read; name one of {', '.join(serving) or 'none'}, or add a route"
-        raise ConfigurationError(f"{place}.{source}", key, cure)
+        raise ConfigurationError(f"{setting}.{source}", key, cure)
 
 
 def _serving(domain: str, settings: Settings) -> Iterator[str]:

@@ -20,7 +20,7 @@ E = TypeVar("E", bound=BaseException)
 log: structlog.typing.FilteringBoundLogger = structlog.get_logger("tradegraph")
 """The logger of the gateway. `configure_logs` decides its form; it adds the ids of the request by itself."""
 
-_OURS = frozenset(
+_OWN_KEYS = frozenset(
     {"level", "timestamp", "request_id", "trace_id", "span_id", "error_id", "operation", "outcome", "code"}
     | {"document", "kind"}
 )
@@ -28,7 +28,7 @@ _OURS = frozenset(
 
 
 def _hide_secrets(_: Any, __: str, event: structlog.typing.EventDict) -> structlog.typing.EventDict:
-    return {key: value if key in _OURS else redact_value(key, value) for key, value in event.items()}
+    return {key: value if key in _OWN_KEYS else redact_value(key, value) for key, value in event.items()}
 
 
 def _as_json(event: Any, **_: Any) -> str:
@@ -84,8 +84,8 @@ class _StandardLibrary(logging.Handler):
     """Routes records of the standard library's logging through structlog."""
 
     def emit(self, record: logging.LogRecord) -> None:
-        trouble = {"exc_info": record.exc_info} if record.exc_info else {}
-        log.log(max(record.levelno, logging.DEBUG), record.getMessage(), logger=record.name, **trouble)
+        exception = {"exc_info": record.exc_info} if record.exc_info else {}
+        log.log(max(record.levelno, logging.DEBUG), record.getMessage(), logger=record.name, **exception)
 
 
 def configure_logs(

@@ -62,13 +62,13 @@ class Supervisor:
         self._requests = settings.server.workers
         self._background = settings.server.background_worker
         self._count = self._requests + self._background
-        self._patience = settings.server.graceful_shutdown + KILL_AFTER
+        self._stop_timeout = settings.server.graceful_shutdown + KILL_AFTER
         self._listener = listener
         self._folder = folder
         self._config: Sequence[str] = () if config is None else ("--config", str(config))
         self._workers: dict[int, WorkerProcess] = {}
         self._processes: set[asyncio.subprocess.Process] = set()
-        self._turns = {number: asyncio.Lock() for number in range(self._count)}
+        self._locks = {number: asyncio.Lock() for number in range(self._count)}
         self._replacing: asyncio.Task[None] | None = None
         self._stop_requested: asyncio.Event = asyncio.Event()
 
@@ -107,7 +107,7 @@ class Supervisor:
         while True:
             worker = self._workers[number]
             code = await worker.process.wait()
-            async with self._turns[number]:
+            async with self._locks[number]:
                 if worker is not self._workers[number]:
                     continue
                 log.error("worker_exited", worker=number, pid=worker.process.pid, exit_code=code)
@@ -126,29 +126,29 @@ class Supervisor:
                 pause = min(pause * 2, LONGEST_PAUSE)
 
     async def _start(self, number: int) -> WorkerProcess:
-        ours, theirs = socket.socketpair()
-        ours.setblocking(False)
+        parent_end, child_end = socket.socketpair()
+        parent_end.setblocking(False)
         try:
             process = await asyncio.create_subprocess_exec(
                 *(sys.executable, *(["-P"] if sys.flags.safe_path else []), "-m", "app.cli", "worker", *self._config),
                 *("--slot", str(number), "--of", str(self._count), "--folder", str(self._folder)),
                 *("--role", self._role_of(number).value),
-                *("--listener", str(self._listener.fileno()), "--control", str(theirs.fileno())),
-                pass_fds=(self._listener.fileno(), theirs.fileno()),
+                *("--listener", str(self._listener.fileno()), "--control", str(child_end.fileno())),
+                pass_fds=(self._listener.fileno(), child_end.fileno()),
                 stdin=asyncio.subprocess.DEVNULL,
             )
         finally:
-            theirs.close()
+            child_end.close()
         self._processes.add(process)
         try:
             async with asyncio.timeout(START_TIMEOUT):
-                ready = await asyncio.get_running_loop().sock_recv(ours, 1)
+                ready = await asyncio.get_running_loop().sock_recv(parent_end, 1)
         except (OSError, TimeoutError):
             ready = b""
         if ready:
             log.info("worker_ready", worker=number, pid=process.pid)
-            return WorkerProcess(process, ours)
-        ours.close()
+            return WorkerProcess(process, parent_end)
+        parent_end.close()
         raise WorkerStartError(await self._stop(process))
 
     def _role_of(self, number: int) -> WorkerRole:
@@ -162,7 +162,7 @@ class Supervisor:
 
     async def _replace(self) -> None:
         for number in range(self._count):
-            async with self._turns[number]:
+            async with self._locks[number]:
                 before = self._workers.get(number)
                 if before is None:
                     return  # They are being started.
@@ -179,7 +179,7 @@ class Supervisor:
         if process.returncode is None:
             _send(process, signal.SIGTERM)
             try:
-                async with asyncio.timeout(self._patience):
+                async with asyncio.timeout(self._stop_timeout):
                     await process.wait()
             except TimeoutError:
                 _send(process, signal.SIGKILL)

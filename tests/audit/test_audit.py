@@ -76,7 +76,7 @@ async def test_operation_leaves_who_asked_what():
     assert abs(entry.at - time.time()) < 60
 
 
-async def test_names_of_variables_are_kept_where_settings_say_so():
+async def test_names_of_variables_are_recorded_where_settings_say_so():
     entry = await asked({"query": "{ hello }", "variables": {"sku": "hunter2"}}, variables="names")
     assert entry.variables == ("sku",)
     assert "hunter2" not in repr(entry)
@@ -183,7 +183,7 @@ def test_entries_are_chosen_by_caller_operation_time_and_refusal(trail: SQLiteAu
     assert ids(client="c1' OR 1=1 --") == []
 
 
-def test_full_queue_drops_counts_and_tells(tmp_path: Path):
+def test_full_queue_drops_counts_and_logs_entries(tmp_path: Path):
     before = dropped()
     trail = SQLiteAuditWriter(tmp_path / FILE, queue=10)
     for number in range(15):
@@ -314,7 +314,7 @@ def test_access_review_joins_callers_and_keys(folder: Path):
         (["list"], "no audit is kept there"),
     ],
 )
-def test_wrong_use_is_told(tmp_path: Path, arguments: list[str], said: str):
+def test_wrong_usage_is_reported(tmp_path: Path, arguments: list[str], said: str):
     done = command(*arguments, "--data-dir", tmp_path)
     assert (done.returncode, done.stdout) == (2, "")
     assert said in done.stderr

@@ -95,7 +95,7 @@ async def test_page_that_is_none_is_refused(graph: Graph, variables: dict[str, A
     assert (await graph.ask(EVENTS, variables, principal=ADMIN))["errors"][0]["extensions"]["code"] == code
 
 
-async def test_where_no_audit_is_kept_it_says_so(dated_sandbox: Sandbox):
+async def test_missing_audit_log_is_reported(dated_sandbox: Sandbox):
     async with gateway(dated_sandbox, audit=AuditSettings(enabled=False)) as graph:
         answer = await graph.ask(EVENTS, {"first": 1}, principal=ADMIN)
     assert answer["errors"][0]["extensions"]["code"] == "NOT_SUPPORTED"

@@ -218,7 +218,7 @@ async def test_client_has_two_live_keys_at_most(store: KeyStore, connect: Connec
     await added(store)
 
 
-async def test_key_that_has_expired_leaves_its_place(store: KeyStore):
+async def test_expired_key_frees_its_slot(store: KeyStore):
     await added(store, expires_at=NOW)
     await added(store)
     await added(store)
@@ -270,7 +270,7 @@ async def test_store_without_a_file_has_no_keys_and_makes_none(file: SQLiteKeys,
     assert files(tmp_path) == []
 
 
-async def test_file_that_is_no_store_is_told_as_such(file: SQLiteKeys, tmp_path: Path, clock: Clock):
+async def test_file_that_is_not_a_store_is_reported(file: SQLiteKeys, tmp_path: Path, clock: Clock):
     (tmp_path / FILE).write_bytes(b"garbage" * 1000)
     with pytest.raises(StoreUnavailable) as caught:
         await file.all()
@@ -279,7 +279,7 @@ async def test_file_that_is_no_store_is_told_as_such(file: SQLiteKeys, tmp_path:
         await opened(file, clock).authenticate(f"Bearer {new_key()[1]}")
 
 
-async def test_redis_that_holds_something_else_is_told_as_such(redis_url: str, clock: Clock):
+async def test_redis_with_foreign_data_is_reported(redis_url: str, clock: Clock):
     settings = Settings(api_keys=KeySettings(store="redis"), redis=RedisSettings(url=SecretStr(redis_url), timeout=5))
     broken, redis = connect_keys(settings), connect_redis(settings.redis)
     await redis.hset(RECORDS, "a", '{"id": 1}')
@@ -296,7 +296,7 @@ async def test_redis_that_holds_something_else_is_told_as_such(redis_url: str, c
     await redis.aclose()
 
 
-async def test_redis_that_is_gone_is_told_as_such(clock: Clock):
+async def test_unavailable_redis_is_reported_as_such(clock: Clock):
     gone = connect_keys(Settings(api_keys=KeySettings(store="redis"), redis=RedisSettings(url=SecretStr(NOBODY))))
     for work in (gone.generation(), gone.all(), gone.used({"a": NOW}), gone.revoke(["a"], now=NOW)):
         with pytest.raises(StoreUnavailable):

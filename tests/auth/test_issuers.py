@@ -133,7 +133,7 @@ SPOILED: dict[str, tuple[dict[str, Response], str]] = {
 
 
 @pytest.mark.parametrize("case", SPOILED)
-async def test_answer_that_is_no_key_set_is_told_in_the_log_and_not_to_the_caller(
+async def test_response_that_is_not_a_key_set_is_logged_and_hidden_from_the_caller(
     issuer: FakeIssuer, gate: Door, case: str
 ):
     issuer.spoiled, reason = dict(SPOILED[case][0]), SPOILED[case][1]
@@ -260,7 +260,7 @@ async def test_reads_that_fail_become_rarer(issuer: FakeIssuer, gate: Door):
         ({"cache-control": "max-age=soon"}, 600),
     ],
 )
-async def test_key_set_is_kept_as_long_as_its_sender_says_and_renewed_before(
+async def test_key_set_is_cached_for_its_max_age_and_renewed_before(
     issuer: FakeIssuer, gate: Door, headers: dict[str, str], seconds: float
 ):
     issuer.headers = headers
@@ -325,7 +325,7 @@ async def test_short_rsa_key_is_left_out(issuer: FakeIssuer, gate: Door):
     assert await gate.refusal(forged) == "ValueError: no key, or not one key, fits the header"
 
 
-async def test_private_parts_that_an_issuer_publishes_are_not_kept(issuer: FakeIssuer, gate: Door):
+async def test_private_key_parts_that_an_issuer_publishes_are_not_stored(issuer: FakeIssuer, gate: Door):
     issuer.key_set = {"keys": [OLD.as_dict(private=True)]}
     assert await gate.subject(issuer.token(OLD)) == "ann"
     key = await next(iter(gate._verifiers.values())).issuer.keys.find("RS256", "old")
@@ -374,7 +374,7 @@ async def test_access_token_may_name_its_type(issuer: FakeIssuer, gate: Door, ki
 
 
 @pytest.mark.parametrize("kind", ["logout+jwt", "dpop+jwt", "secevent+jwt", "JOSE", "", 7])
-async def test_other_things_that_issuers_sign_are_no_access_tokens(issuer: FakeIssuer, gate: Door, kind: object):
+async def test_other_tokens_of_the_issuer_are_not_access_tokens(issuer: FakeIssuer, gate: Door, kind: object):
     header = json.dumps({"alg": "RS256", "kid": "old", "typ": kind}).encode()
     _, claims, seal = issuer.token(OLD).split(".")
     detail = await gate.refusal(f"{encoded(header)}.{claims}.{seal}")

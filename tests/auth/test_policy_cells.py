@@ -264,7 +264,7 @@ STREAMS = {
 
 
 @pytest.mark.parametrize("transport", [first_by_events, first_by_socket])
-async def test_streams_tell_those_only_who_may_see_and_only_as_much(graph: Graph, transport: Any) -> None:
+async def test_streams_send_only_rows_and_fields_that_the_caller_may_see(graph: Graph, transport: Any) -> None:
     shipment, order = await shipment_of(graph), await order_of(graph)
     async with log_of(graph) as log:
         start = await log.events.end()

@@ -241,7 +241,7 @@ def test_ratio_is_the_median_of_paired_rounds():
     assert (rows[0].rate, rows[0].p50, rows[0].p99) == (100, 50, 99)
 
 
-def test_targets_tell_met_missed_and_unmeasured():
+def test_targets_are_reported_as_met_missed_or_unmeasured():
     rows = table(plan=[1.0], strawberry=[30.0], mercurius=[0.9], **{"mercurius-dataloader": [1.2]}, handwritten=[0.3])
     found = {one.what: one.met for one in targets(rows, scale=11)}
     assert found["sales view, plain Strawberry / ours"] is True

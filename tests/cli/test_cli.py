@@ -142,7 +142,7 @@ def test_demo_may_post_to_this_machine_unless_the_environment_says_otherwise(
     assert settings.endpoints.allowed_networks == ("10.0.0.0/8",)
 
 
-async def test_port_in_use_is_told_before_anything_starts(tmp_path: Path):
+async def test_port_in_use_is_reported_before_anything_starts(tmp_path: Path):
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         code, out, err = await run("demo", "--port", str(port), cwd=tmp_path)
@@ -171,7 +171,7 @@ async def test_folder_that_cannot_be_made_is_one_line(tmp_path: Path):
 
 
 @pytest.mark.parametrize("command", ["plan", "explain"])
-async def test_refused_document_is_told_in_full_with_positions(tmp_path: Path, command: str):
+async def test_refused_document_is_reported_in_full_with_positions(tmp_path: Path, command: str):
     (tmp_path / "a.graphql").write_text(
         '{\n  customer(by: {number: "C"}) { nam }\n  items(first: 1, frist: 1) { totalCount }\n}\n'
     )

@@ -209,7 +209,7 @@ def test_dead_deliveries_are_printed_and_replayed(endpoints: Endpoints):
     assert [(one["waiting"], one["dead"]) for one in endpoints.listed()] == [(1, 0)]
 
 
-def test_removed_endpoint_is_gone(endpoints: Endpoints):
+def test_removed_endpoint_is_not_listed(endpoints: Endpoints):
     made = endpoints.add()
     assert endpoints("remove", made).stdout == f"removed: {made}\n"
     assert endpoints.listed() == []
@@ -221,7 +221,7 @@ def test_unknown_endpoint_is_named(endpoints: Endpoints, command: str):
         endpoints(command, "ep_nobody")
 
 
-async def test_test_message_is_signed_and_its_outcome_told(tmp_path: Path):
+async def test_test_message_is_signed_and_its_outcome_printed(tmp_path: Path):
     folder, config = tmp_path / "data", tmp_path / "settings.toml"
     config.write_text('[endpoints]\nallowed_networks = ["127.0.0.0/8"]\n')
     endpoints = await asyncio.to_thread(Endpoints, folder)

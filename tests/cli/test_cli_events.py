@@ -87,7 +87,7 @@ def test_updates_after_a_cursor_are_listed(events: Events):
     ]
 
 
-def test_cursor_of_another_log_is_told(events: Events, tmp_path: Path):
+def test_cursor_of_another_log_is_reported_as_lost(events: Events, tmp_path: Path):
     (foreign,) = recorded(Events(tmp_path / "other"), "X")
     recorded(events, "A")
     assert events("list", "--after", foreign).stdout.startswith("Updates after that cursor are gone: OTHER_LOG.")
@@ -130,7 +130,7 @@ def test_dead_notices_are_replayed_by_number_or_all(events: Events):
     assert [one.hint.id for one in events.log(lambda log: log.claim("w", 10, 30))] == ["3", "1", "2"]
 
 
-def test_number_that_is_not_among_the_dead_is_told(events: Events):
+def test_number_that_is_not_a_dead_letter_is_reported(events: Events):
     done = events("replay", "99")
     assert (done.exit_code, done.stdout.splitlines()[0]) == (1, "replayed: 0")
 
@@ -141,7 +141,7 @@ def test_replay_wants_numbers_or_all(events: Events, arguments: tuple[str, ...])
         events("replay", *arguments)
 
 
-def test_log_that_cannot_be_opened_is_told(events: Events):
+def test_log_that_cannot_be_opened_is_reported(events: Events):
     (events.folder / "events.sqlite").write_text("not a database, but long enough to look like one" * 50)
     with pytest.raises(ConfigurationError, match=r"^events\.store = 'sqlite': cannot be used: .*not a database"):
         events("dead")

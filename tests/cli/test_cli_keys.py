@@ -148,7 +148,7 @@ BOUND = "buyer, buyer_admin, sales_rep, partner"
         (("revoke", "abc"), "keys revoke = 'abc': there is no live key of that name; see ./run keys list"),
     ],
 )
-def test_wrong_use_is_told_with_the_cure_and_writes_nothing(keys: Keys, arguments: tuple[str, ...], message: str):
+def test_wrong_usage_is_reported_with_a_hint_and_writes_nothing(keys: Keys, arguments: tuple[str, ...], message: str):
     with pytest.raises(ConfigurationError) as caught:
         keys(*arguments)
     assert str(caught.value) == message
@@ -159,7 +159,7 @@ def test_key_needs_a_customer(keys: Keys):
     assert keys("create", "--client", "acme").exit_code == 2
 
 
-def test_broken_store_is_told_in_a_line(keys: Keys):
+def test_broken_store_is_reported_in_one_line(keys: Keys):
     keys.folder.mkdir()
     (keys.folder / FILE).write_text("garbage " * 500)
     with pytest.raises(ConfigurationError, match=r"^api_keys\.store = 'sqlite': cannot be used: .*not a database"):
@@ -176,7 +176,7 @@ def test_store_of_the_settings_is_used(tmp_path: Path):
     store.close()
 
 
-def test_keys_may_be_kept_in_redis(tmp_path: Path, redis_url: str):
+def test_keys_can_be_stored_in_redis(tmp_path: Path, redis_url: str):
     file = tmp_path / "tradegraph.toml"
     file.write_text(f'data_dir = "{tmp_path / "data"}"\n[api_keys]\nstore = "redis"\n[redis]\nurl = "{redis_url}"\n')
     done = CliRunner().invoke(app, ["keys", "create", "--client", "acme", "--customer", "C1", "--config", str(file)])
@@ -185,7 +185,7 @@ def test_keys_may_be_kept_in_redis(tmp_path: Path, redis_url: str):
     assert not (tmp_path / "data").exists()
 
 
-def test_redis_that_is_gone_is_told_in_a_line(tmp_path: Path):
+def test_unavailable_redis_is_reported_in_one_line(tmp_path: Path):
     file = tmp_path / "tradegraph.toml"
     file.write_text('[api_keys]\nstore = "redis"\n[redis]\nurl = "redis://:hush-hush@127.0.0.1:1/0"\n')
     done = CliRunner().invoke(app, ["keys", "list", "--config", str(file)])

@@ -117,7 +117,7 @@ async def test_pages_are_the_whole_list_both_ways(case: Case, source: Source):
         assert len(down) == case.orders.count
 
 
-async def test_total_is_told_where_the_source_counts(case: Case, source: Source):
+async def test_total_is_returned_where_the_source_counts(case: Case, source: Source):
     customer = case.orders.customers[0]
     query = OrderQuery(page=PageRequest(first=1, count=True))
     page = (await source.orders.by_customer(SYSTEM, [customer], query))[customer]

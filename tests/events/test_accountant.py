@@ -89,7 +89,7 @@ def test_other_order_is_found():
     assert (verdict.good, verdict.disordered) == (False, ("second",))
 
 
-def test_gap_that_was_told_is_found():
+def test_reported_gap_is_delivered():
     found = ledger(("c1", 1), ("c2", 2), ("c3", 3))
     found.accounts[1].told_lost.append("EXPIRED")
     assert (found.verdict().good, found.verdict().told_lost) == (False, (("second", "EXPIRED"),))

@@ -119,7 +119,7 @@ async def test_newest_updates_come_in_order(log: EventLog):
     assert list(await log.newest(2)) == list(recorded)[1:]
 
 
-async def test_cursors_tell_which_place_is_later(log: EventLog):
+async def test_cursors_are_ordered_by_position(log: EventLog):
     start = await log.end()
     first, second = await log.record((), [update("A"), update("B")])
     assert await log.follows(first.cursor, second.cursor)
@@ -169,7 +169,7 @@ async def test_notices_are_taken_oldest_first_and_once(bench: Bench):
     assert await one.claim("a", 10, LEASE) == []
 
 
-async def test_one_thing_is_with_one_worker(bench: Bench):
+async def test_one_subject_is_leased_to_one_worker(bench: Bench):
     one, other = bench.log(), bench.log()
     await one.enqueue([hint("1", "A")])
     taken = await one.claim("a", 10, LEASE)
@@ -182,7 +182,7 @@ async def test_one_thing_is_with_one_worker(bench: Bench):
     assert ids(await other.claim("b", 10, LEASE)) == ["2"]
 
 
-async def test_all_notices_of_a_thing_go_to_the_one_who_takes_it(log: EventLog):
+async def test_all_hints_of_a_subject_are_claimed_by_one_worker(log: EventLog):
     await log.enqueue([hint("1", "A"), hint("2", "B"), hint("3", "A")])
     taken = await log.claim("w", 10, LEASE)
     assert ids(taken) == ["1", "2", "3"]
@@ -276,7 +276,7 @@ async def test_postponed_notice_comes_later_and_not_before(bench: Bench):
     assert (again.hint.id, again.attempts) == ("1", 2)
 
 
-async def test_postponed_notice_does_not_hold_up_others_of_its_thing(log: EventLog):
+async def test_postponed_hint_does_not_block_others_of_its_subject(log: EventLog):
     await log.enqueue([hint("1", "A")])
     await log.postpone(await only(log), "source is down", 60)
     await log.enqueue([hint("2", "A")])
@@ -304,7 +304,7 @@ async def test_buried_notice_is_dead_until_it_is_replayed(bench: Bench):
     assert ids(await log.claim("w", 10, LEASE)) == ["2"]
 
 
-async def test_last_update_of_a_thing_is_known(log: EventLog):
+async def test_last_update_of_a_subject_is_stored(log: EventLog):
     await log.record((), [update("A", status="1"), update("A", status="2"), update("B"), update("A", source="erp")])
     found = await log.latest(ChangeKind.SHIPMENT, "parcels", "A")
     assert found == update("A", status="2")
@@ -316,7 +316,7 @@ async def test_last_update_of_a_thing_is_known(log: EventLog):
     ("kept", "later", "lost"),
     [({"keep_updates": 2}, 0, LossReason.TOO_MANY), ({"keep_days": 2}, 3 * DAY, LossReason.EXPIRED)],
 )
-async def test_trimming_is_told(bench: Bench, kept: dict[str, Any], later: float, lost: LossReason):
+async def test_trimming_is_reported(bench: Bench, kept: dict[str, Any], later: float, lost: LossReason):
     log, reader = bench.log(**kept), bench.log()
     start = await log.end()
     old = await log.record((), [update(key) for key in "ABC"])
@@ -339,7 +339,7 @@ async def test_trimming_is_told(bench: Bench, kept: dict[str, Any], later: float
     assert await log.latest(ChangeKind.SHIPMENT, "parcels", "D") is not None
 
 
-async def test_trimming_by_size_is_told(bench: Bench):
+async def test_trimming_by_size_is_reported(bench: Bench):
     log = bench.log(keep_megabytes=1)
     start = await log.end()
     recorded = await log.record((), [update(str(n), digest="x" * 100_000) for n in range(12)])
@@ -379,7 +379,7 @@ async def test_trimming_lets_go_of_ids_and_dead_notices_as_old(bench: Bench):
     assert await log.enqueue([hint("1"), hint("2")]) == [True, True]
 
 
-async def test_cursor_of_another_log_is_told_and_begins_with_the_oldest(log: EventLog, tmp_path: Path):
+async def test_cursor_of_another_log_is_reported_and_reading_starts_at_the_oldest(log: EventLog, tmp_path: Path):
     other = Bench(Settings(data_dir=tmp_path / "other")).log()
     (foreign,) = await other.record((), [update("X")])
     await other.close()
@@ -396,7 +396,7 @@ async def test_cursor_that_no_log_made_is_refused(log: EventLog, garbage: str):
             await ask
 
 
-async def test_every_changed_letter_of_a_cursor_is_noticed(log: EventLog):
+async def test_every_changed_character_of_a_cursor_is_detected(log: EventLog):
     (recorded,) = await log.record((), [update("A")])
     for index, letter in enumerate(recorded.cursor):
         for other in "AB_-z":
@@ -405,7 +405,7 @@ async def test_every_changed_letter_of_a_cursor_is_noticed(log: EventLog):
                     await log.read(recorded.cursor[:index] + other + recorded.cursor[index + 1 :])
 
 
-async def test_places_are_kept_by_name(bench: Bench):
+async def test_offsets_are_stored_by_name(bench: Bench):
     one, other = bench.log(), bench.log()
     assert await one.offset("endpoint:a") is None
     await one.commit_offset("endpoint:a", "c1")

@@ -168,7 +168,7 @@ async def test_reader_misses_nothing_while_others_write(settings: Settings):
         assert seen == [entry.cursor for entry in (await reader.read(start)).entries]
 
 
-async def test_sqlite_that_cannot_be_opened_is_told(tmp_path: Path):
+async def test_sqlite_that_cannot_be_opened_is_reported(tmp_path: Path):
     (tmp_path / "events.sqlite").write_text("not a database, but long enough to look like one" * 50)
     async with logs(Settings(data_dir=tmp_path)) as (log,):
         for ask in (
@@ -184,7 +184,7 @@ async def test_sqlite_that_cannot_be_opened_is_told(tmp_path: Path):
             assert "sqlite" not in caught.value.message
 
 
-async def test_sqlite_put_back_to_an_earlier_state_is_told(tmp_path: Path):
+async def test_sqlite_restored_to_an_earlier_state_is_reported(tmp_path: Path):
     async with logs(Settings(data_dir=tmp_path)) as (log,):
         await log.record((), [update("A")])
     file = tmp_path / "events.sqlite"
@@ -198,7 +198,7 @@ async def test_sqlite_put_back_to_an_earlier_state_is_told(tmp_path: Path):
         assert ([entry.update.key for entry in page.entries], page.lost) == (["A", "C"], LossReason.RESTORED)
 
 
-async def test_redis_that_is_gone_is_told_and_comes_back(server: Valkey):
+async def test_unavailable_redis_is_reported_and_recovers(server: Valkey):
     async with logs(over(server)) as (log,):
         start = await log.end()
         await log.enqueue([hint("1")])
@@ -221,7 +221,7 @@ async def test_redis_that_is_gone_is_told_and_comes_back(server: Valkey):
         assert await log.enqueue([hint("1"), hint("2")]) == [False, True]
 
 
-async def test_redis_that_hangs_is_told_and_comes_back(server: Valkey):
+async def test_hanging_redis_is_reported_and_recovers(server: Valkey):
     async with logs(over(server), 2) as (log, other):
         start = await log.end()
         await log.wait(start, 0.01)
@@ -237,7 +237,7 @@ async def test_redis_that_hangs_is_told_and_comes_back(server: Valkey):
         assert found == (recorded,)
 
 
-async def test_redis_that_lost_its_data_is_told(tmp_path: Path):
+async def test_redis_that_lost_its_data_is_reported(tmp_path: Path):
     server = Valkey(tmp_path)
     server.start()
     try:
@@ -275,7 +275,7 @@ async def test_secret_of_the_server_is_in_no_error():
 @pytest.mark.parametrize(
     ("durable", "warnings"), [(True, []), (False, [{"appendonly": "no", "appendfsync": "everysec"}])]
 )
-async def test_redis_that_acknowledges_too_early_is_told_in_the_log(
+async def test_redis_that_acknowledges_too_early_is_logged(
     tmp_path: Path, durable: bool, warnings: list[dict[str, str]]
 ):
     server = Valkey(tmp_path, durable=durable)

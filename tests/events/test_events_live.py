@@ -85,7 +85,7 @@ async def test_karrios_webhook_becomes_an_update(karrio: httpx.AsyncClient, webh
         assert (late.status, late.raw_code) == ("OUT_FOR_DELIVERY", "OD")
 
 
-async def test_karrios_log_tells_what_no_webhook_did(karrio: httpx.AsyncClient, tmp_path: Path):
+async def test_karrios_event_log_finds_changes_without_a_webhook(karrio: httpx.AsyncClient, tmp_path: Path):
     async with real_gateway(tmp_path, POLLED, {}) as (_, log):
         await polled(log, "logistics")
         await move(karrio, OTHER_PARCEL, "out_for_delivery", "OD", utc_now())
@@ -109,7 +109,7 @@ async def test_a_webhook_that_karrio_gave_up_is_enabled_again(karrio: httpx.Asyn
 # Tryton
 
 
-async def test_trytons_shipment_is_told_by_its_time_of_writing(tmp_path: Path):
+async def test_trytons_shipment_change_is_found_by_its_write_date(tmp_path: Path):
     source = REAL_SOURCES["erp"]
     async with (
         real_gateway(tmp_path, POLLED, {}) as (_, log),
@@ -176,7 +176,7 @@ async def delivered(run: Callable[..., Any]) -> str:
     return order["code"]
 
 
-async def test_vendures_fulfilment_is_found_though_no_feed_tells(vendure: Callable[..., Any], tmp_path: Path):
+async def test_vendures_fulfilment_is_found_without_a_feed(vendure: Callable[..., Any], tmp_path: Path):
     """Vendure leaves an order's time of change as it is, so what is known to be open is read again."""
     log = connect_events(Settings(data_dir=tmp_path))
     orders = (await vendure('{ orders(options: {filter: {state: {eq: "Shipped"}}}) { items { code } } }'))["orders"]
@@ -200,7 +200,7 @@ async def test_vendures_fulfilment_is_found_though_no_feed_tells(vendure: Callab
         assert (update.kind, update.source) == (ChangeKind.ORDER, "commerce")
 
 
-async def test_vendures_fulfilment_is_told_by_its_webhook(vendure: Callable[..., Any], tmp_path: Path):
+async def test_vendures_fulfilment_is_published_by_its_webhook(vendure: Callable[..., Any], tmp_path: Path):
     async with real_gateway(tmp_path, TOLD, {"commerce": VENDURE_SECRET}, VENDURE_PORT) as (_, log):
         code = await delivered(vendure)
         update = await told(

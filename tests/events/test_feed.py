@@ -187,7 +187,7 @@ async def test_one_read_of_the_log_serves_all_subscribers(log: EventLog) -> None
         assert counted.reads - before <= 2
 
 
-async def test_newest_update_of_a_thing_takes_the_place_of_older_ones_for_who_is_slow(log: EventLog) -> None:
+async def test_newest_update_of_a_subject_replaces_older_ones_for_a_slow_subscriber(log: EventLog) -> None:
     async with fed(log) as feed:
         slow, quick = await feed.subscribe(ALL, limit=4), await feed.subscribe(ALL)
         reading = asyncio.create_task(keys(slow, 1))
@@ -202,7 +202,7 @@ async def test_newest_update_of_a_thing_takes_the_place_of_older_ones_for_who_is
         assert await keys(slow, 1) == ["z"]
 
 
-async def test_who_leaves_too_many_things_is_dropped_with_a_cursor_and_resumes_without_a_loss(log: EventLog) -> None:
+async def test_subscriber_with_a_full_queue_is_dropped_with_a_cursor_and_resumes_without_loss(log: EventLog) -> None:
     async with fed(log) as feed:
         slow, quick = await feed.subscribe(ALL, limit=4), await feed.subscribe(ALL)
         reading = asyncio.create_task(keys(slow, 1))
@@ -218,7 +218,7 @@ async def test_who_leaves_too_many_things_is_dropped_with_a_cursor_and_resumes_w
         assert await keys(await feed.subscribe(ALL, dropped.value.cursor), 5) == list("abcde")
 
 
-async def test_what_is_gone_is_told_with_where_to_go_on(tmp_path: Path) -> None:
+async def test_trimmed_events_are_reported_with_a_cursor_to_resume_from(tmp_path: Path) -> None:
     log = connect_events(Settings(data_dir=tmp_path, events=EventSettings(keep_updates=2)))
     try:
         start = await log.end()
@@ -247,7 +247,7 @@ async def test_end_of_the_gateway_ends_subscriptions(log: EventLog) -> None:
             await one
 
 
-async def test_subscriber_that_is_gone_leaves_nothing_behind(log: EventLog) -> None:
+async def test_closed_subscriber_leaves_nothing_behind(log: EventLog) -> None:
     async with fed(log) as feed:
         named = EventFilter(ChangeKind.SHIPMENT, subjects=frozenset({"a", "b"}))
         async with AsyncExitStack() as stack:

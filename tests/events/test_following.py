@@ -37,7 +37,7 @@ def told(data: Any) -> tuple[str, str, str]:
     return shipment["status"], event["status"], event["location"]
 
 
-async def test_each_step_is_heard_of_once_and_in_order_also_by_who_was_away(docked: Dock) -> None:
+async def test_each_step_is_received_once_in_order_also_after_a_reconnect(docked: Dock) -> None:
     graph, order = docked.graph, {"number": "SO-100040"}
     shipment, start = await shipment_of(graph), await docked.log.end()
     await docked.tell_webhooks()

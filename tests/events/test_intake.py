@@ -71,7 +71,7 @@ def so_far(outcome: str) -> float:
     return count("tradegraph_notices_read_total", source="logistics", outcome=outcome)
 
 
-async def test_what_the_system_tells_becomes_an_update(docked: Dock, under_way: Callable[[], str]):
+async def test_webhook_of_the_system_becomes_an_update(docked: Dock, under_way: Callable[[], str]):
     id = under_way()
     await docked.tell_webhooks()
     shipment = await docked.advance(id, location="Dock 4")
@@ -97,7 +97,7 @@ async def test_many_notices_are_one_read(docked: Dock):
     assert (counted["requests"], counted["reads"]) == (1, {"shipments": 1})
 
 
-async def test_many_notices_of_one_thing_are_one_update(docked: Dock):
+async def test_many_hints_of_one_subject_are_one_update(docked: Dock):
     before = so_far("changed")
     await docked.post({"events": [event("shp-000160", f"one-{n}") for n in range(20)]})
     await settled(docked, "changed", before + 20)
@@ -114,7 +114,7 @@ async def test_what_has_not_changed_is_no_update(docked: Dock):
     assert await docked.log.claim("test", 10, 1) == []
 
 
-async def test_an_unknown_thing_is_looked_for_and_let_go(docked: Dock):
+async def test_hint_of_an_unknown_subject_is_fetched_and_completed(docked: Dock):
     before = so_far("unknown")
     await docked.post({"events": [event("shp-nowhere", "unknown-1")]})
     await settled(docked, "unknown", before + 1)
@@ -123,7 +123,7 @@ async def test_an_unknown_thing_is_looked_for_and_let_go(docked: Dock):
     assert await docked.log.dead_letters() == []
 
 
-async def test_a_thing_that_is_gone_is_told_as_deleted(docked: Dock, under_way: Callable[[], str]):
+async def test_missing_subject_is_published_as_deleted(docked: Dock, under_way: Callable[[], str]):
     id = under_way()
     await docked.tell_webhooks()
     shipment = await docked.advance(id)
@@ -134,7 +134,7 @@ async def test_a_thing_that_is_gone_is_told_as_deleted(docked: Dock, under_way: 
     assert (gone.update.customer, gone.update.tracking_number) == (shipment["customer"], shipment["trackingNumber"])
 
 
-async def test_orders_and_stock_are_told_too(moving: Sandbox):
+async def test_orders_and_stock_are_published_too(moving: Sandbox):
     async with dock(moving, events=EventSettings(poll=0.2, poll_webhooks=600)) as docked:
         erp = docked.graph.backends["erp"]
         async with asyncio.timeout(120):
@@ -150,7 +150,7 @@ async def test_orders_and_stock_are_told_too(moving: Sandbox):
         assert by_kind[ChangeKind.STOCK].node_id == node_id("Item", "SKU-0007")
 
 
-async def test_a_notice_ends_what_is_kept(moving: Sandbox):
+async def test_change_hint_invalidates_cached_entries(moving: Sandbox):
     kept = CacheSettings()
     webhooks = {"erp": {"webhooks": {"secrets": [SECRET_OF_ERP]}}}
     async with dock(moving, cache=kept, sources=webhooks) as docked:
@@ -283,9 +283,7 @@ async def test_what_happened_while_no_gateway_ran_is_found(
         assert keys(await docked.updates(1)) == [("SHIPMENT", id, "OUT_FOR_DELIVERY")]
 
 
-async def test_a_forgotten_place_has_all_that_is_open_read_again(
-    moving: Sandbox, under_way: Callable[[], str], tmp_path: Path
-):
+async def test_lost_offset_refetches_all_open_subjects(moving: Sandbox, under_way: Callable[[], str], tmp_path: Path):
     def told(key: str, status: str, **more: Any) -> ChangeEvent:
         return ChangeEvent(kind=ChangeKind.SHIPMENT, source="logistics", key=key, node_id=key, status=status,
                       recorded_at=datetime.now(UTC), digest="of what it was", **more)  # fmt: skip
@@ -309,7 +307,7 @@ async def test_a_forgotten_place_has_all_that_is_open_read_again(
 # Order and status
 
 
-async def test_a_late_event_is_kept_and_does_not_turn_the_shipment_back(docked: Dock, under_way: Callable[[], str]):
+async def test_late_event_is_stored_and_does_not_change_the_status(docked: Dock, under_way: Callable[[], str]):
     id = under_way()
     await docked.tell_webhooks()
     await docked.advance(id, status="DELIVERED")
@@ -336,7 +334,7 @@ async def test_a_system_that_takes_a_step_back_is_believed(docked: Dock, under_w
     assert [one.update.status for one in await docked.updates(2)] == ["DELIVERED", "IN_TRANSIT"]
 
 
-async def test_an_older_webhook_after_a_newer_one_tells_what_is_now(docked: Dock, under_way: Callable[[], str]):
+async def test_older_webhook_after_a_newer_one_publishes_the_current_state(docked: Dock, under_way: Callable[[], str]):
     id = under_way()
     await docked.advance(id, status="OUT_FOR_DELIVERY")
     await docked.advance(id, status="DELIVERED")
@@ -375,7 +373,7 @@ def test_a_gap_that_was_asked_for_is_closed():
     assert (heard.observe([6]), heard.observe([8])) == (False, True)
 
 
-async def test_thing_that_went_to_another_customer_says_whose_it_was(docked: Dock, under_way: Callable[[], str]):
+async def test_subject_moved_to_another_customer_names_its_previous_one(docked: Dock, under_way: Callable[[], str]):
     id = under_way()
     before = ChangeEvent(
         kind=ChangeKind.SHIPMENT, source="logistics", key=id, node_id=node_id("Shipment", "logistics", id),

@@ -51,7 +51,7 @@ async def bound(folder: Path, url: str) -> None:
         await endpoints.close()
 
 
-async def test_everybody_hears_of_each_step_of_a_parcel(tmp_path: Path):
+async def test_every_subscriber_receives_each_step_of_a_parcel(tmp_path: Path):
     number, posted = f"1ZLIVE{int(utc_now().timestamp())}", EndpointSettings(allowed_networks=("127.0.0.0/8",))
     async with (
         karrio_client() as karrio,

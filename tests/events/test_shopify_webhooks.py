@@ -77,7 +77,9 @@ def test_a_signed_webhook_says_what_to_read_again(webhooks: ShopifyWebhooks, sec
         ("Order", {"name": "x" * 300}, []),
     ],
 )  # fmt: skip
-def test_what_shopify_tells(webhooks: ShopifyWebhooks, kind: str, fields: dict[str, Any], expected: list[Any]):
+def test_subjects_of_shopify_webhooks(
+    webhooks: ShopifyWebhooks, kind: str, fields: dict[str, Any], expected: list[Any]
+):
     raw = body(kind, **fields)
     assert [(one.kind, one.key) for one in take(webhooks, raw, signed(raw))] == expected
 

@@ -166,7 +166,7 @@ async def test_who_lost_an_account_gets_nothing_more_of_it(graph: Graph) -> None
         assert (await socket.next())["data"]["shipmentUpdates"]["cursor"] == second
 
 
-async def test_shipment_that_moved_to_another_customer_is_read_anew_and_not_shown(graph: Graph) -> None:
+async def test_shipment_moved_to_another_customer_is_refetched_and_hidden(graph: Graph) -> None:
     """The log says whose it was; the source says whose it is."""
     moved = await shipment_of(graph, OTHERS)
     claimed = replace(moved, customer="CUST-0001")

@@ -21,7 +21,7 @@ from app.server import create_app
 from app.settings import Domain, DomainSettings, EventSettings, Settings, SourceSettings, WebhookSettings
 from app.sources.changes import ChangeKind
 from app.sources.karrio.changes import PAGE
-from app.sources.karrio.shipment_records import standing
+from app.sources.karrio.shipment_records import latest_status
 from app.sources.shipments import ShipmentStatus, TrackingEvent
 from app.sources.values import utc_now
 from app.sources.vendure.webhooks import VendureWebhooks
@@ -189,7 +189,7 @@ async def test_karrios_secret_is_compared(
         ([], (400, "WEBHOOK_MALFORMED")),
     ],
 )
-async def test_what_karrio_tells_of_other_things(
+async def test_karrio_webhooks_of_other_subjects(
     told: tuple[httpx.AsyncClient, EventLog], body: Any, expected: tuple[int, Any]
 ):
     assert await post(told[0], body) == expected
@@ -271,7 +271,7 @@ async def test_another_cursor_is_refused(feed: Any, cursor: str):
         await feed.since(SYSTEM, SHIPMENTS, cursor)
 
 
-async def test_a_place_too_far_back_is_no_place(feed: Any, events: Log):
+async def test_offset_beyond_retention_is_invalid(feed: Any, events: Log):
     for _ in range(40 * PAGE + 1):
         events.add()
     with pytest.raises(InvalidCursor):
@@ -321,7 +321,7 @@ PICKED_UP, MOVING, DELIVERED = ShipmentStatus.PICKED_UP, ShipmentStatus.IN_TRANS
 def test_a_status_does_not_go_back_behind_a_newer_event(
     status: ShipmentStatus, events: tuple[ShipmentStatus, ...], expected: ShipmentStatus
 ):
-    assert standing(status, tuple(at_(hour, one) for hour, one in enumerate(events))) is expected
+    assert latest_status(status, tuple(at_(hour, one) for hour, one in enumerate(events))) is expected
 
 
 # Vendure's webhooks
@@ -371,7 +371,9 @@ def test_vendures_time_is_part_of_what_is_signed(vendure: Webhooks, seconds: int
         ("SomethingNew", {"code": "SO-6"}, []),
     ],
 )
-def test_what_vendure_tells(vendure: Webhooks, type: str, data: dict[str, Any], expected: list[tuple[str, str]]):
+def test_subjects_of_vendure_webhooks(
+    vendure: Webhooks, type: str, data: dict[str, Any], expected: list[tuple[str, str]]
+):
     raw = body(type, **data)
     hints = vendure.parse({}, raw, NOON)
     assert [(one.kind, one.key) for one in hints] == expected

@@ -30,7 +30,7 @@ def test_valid_document_is_parsed_once():
     assert documents.get("{ customer { name } }") is documents.get("{ customer { name } }")
 
 
-def test_wrong_and_long_documents_are_not_kept():
+def test_invalid_and_long_documents_are_not_cached():
     documents = cache(characters=1000)
     assert isinstance(documents.get("{ nothing }"), tuple)
     assert isinstance(documents.get("{"), tuple)

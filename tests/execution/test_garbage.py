@@ -84,7 +84,7 @@ async def test_refused_operation_leaves_no_cycles(graph: Graph, case: str):
     assert await left_by(lambda: graph.ask(document(name), variables, principal=SELLER)) == {}
 
 
-async def test_kept_answer_in_place_of_one_that_fails_leaves_no_cycles(dated_sandbox: Sandbox):
+async def test_stale_answer_instead_of_a_failed_one_leaves_no_reference_cycles(dated_sandbox: Sandbox):
     async with gateway(dated_sandbox, cache=CacheSettings()) as graph:
         await graph.data(document("sales_view"), VARIABLES["sales_view"], principal=SELLER)
         await everywhere(graph, errorRate=1.0)

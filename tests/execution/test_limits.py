@@ -67,7 +67,7 @@ def test_document_at_its_limits_passes() -> None:
         ("{" + "a: __schema { types { name } } " * 6 + "}", {}, ("introspectionFields", 5, 6)),
     ],
 )  # fmt: skip
-def test_document_beyond_a_limit_is_told_which(
+def test_document_over_a_limit_is_refused_with_its_name(
     text: str, limits: dict[str, int], limit: tuple[str, int, int] | None
 ) -> None:
     if limit is None:
@@ -85,7 +85,9 @@ def test_document_beyond_a_limit_is_told_which(
         ({f"v{n}": n for n in range(11)}, ("variableValues", 10, 11)),
     ],
 )
-def test_variables_beyond_a_limit_are_told_which(variables: dict[str, Any], limit: tuple[str, int, int]) -> None:
+def test_variables_over_a_limit_are_refused_with_its_name(
+    variables: dict[str, Any], limit: tuple[str, int, int]
+) -> None:
     with pytest.raises(LimitExceeded) as caught:
         check_variables(variables, DocumentLimits(list_items=3, variable_values=10))
     assert caught.value.extensions == {"limit": dict(zip(("name", "max", "actual"), limit, strict=True))}

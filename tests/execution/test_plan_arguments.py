@@ -361,6 +361,6 @@ def test_variable_that_was_not_sent_leaves_the_arguments_default() -> None:
     assert read("$o: OrderSort", "(first: 1, orderBy: $o)")[0] == without
 
 
-def test_null_in_place_of_what_is_never_null_is_an_error() -> None:
+def test_null_of_a_non_null_field_is_an_error() -> None:
     with pytest.raises(GraphQLError, match="first"):
         read("$n: Int = 3", "(first: $n)", n=None)

@@ -54,7 +54,7 @@ async def test_plan_used_longest_ago_goes_first() -> None:
     assert len(engine._plans) == 100 // first.tree.size
 
 
-async def test_large_plan_is_not_kept() -> None:
+async def test_large_plan_is_not_cached() -> None:
     engine = PlanEngine(SMALL, max_fields=200)
     engine.plan_for(engine.prepare(Request("{ rows { name } }")))
     large = " ".join(f"a{number}: name" for number in range(20))

@@ -60,7 +60,7 @@ BRITTLE = strawberry.Schema(BrittleQuery)._schema
         ("{ all { soft hard } }", ["soft", "a", "hard", "hard"], None, [["all", 2, "hard"]]),
     ],
 )  # fmt: skip
-async def test_of_failures_below_a_null_the_one_that_made_it_is_told(
+async def test_error_of_a_null_is_that_of_the_field_that_caused_it(
     text: str, names: list[str], data: Any, paths: list[Any]
 ) -> None:
     result = await run(text, Calls([Row(name) for name in names]), PlanEngine(BRITTLE))

@@ -100,7 +100,7 @@ async def run(text: str, ctx: Any, engine: Any = None, **variables: Any) -> Any:
     return await engine.execute(engine.prepare(Request(text, None, variables)), ctx)
 
 
-async def test_an_edge_is_asked_once_for_all_rows_of_its_place() -> None:
+async def test_edge_is_called_once_for_all_rows_of_its_level() -> None:
     leaf, other = Row("leaf"), Row("other")
     ctx = Calls([Row("a", [leaf, other]), Row("b", [leaf]), Row("c")])
     result = await run("{ rows { loud below { loud name } again: below(last: 1) { name } } }", ctx)
@@ -123,14 +123,14 @@ async def test_an_edge_is_asked_once_for_all_rows_of_its_place() -> None:
     ]
 
 
-async def test_a_thing_in_many_places_is_shaped_once() -> None:
+async def test_object_at_many_positions_is_serialized_once() -> None:
     leaf = Counted("leaf")
     result = await run("{ rows { below { name } } }", Calls([Row("a", [leaf, leaf]), Row("b", [leaf])]))
     assert result.data == {"rows": [{"below": [{"name": "leaf"}] * 2}, {"below": [{"name": "leaf"}]}]}
     assert leaf.reads == 1
 
 
-async def test_an_edge_without_rows_is_not_asked() -> None:
+async def test_edge_without_rows_is_not_called() -> None:
     ctx = Calls([Row("a")])
     await run("{ rows { below { loud below { loud } } } }", ctx)
     assert ctx.asked == [("below", ["a"])]
@@ -222,7 +222,7 @@ async def test_orders_are_read_beside_their_customer() -> None:
     assert sorted(names) == ["Customers.by_number", "Orders.by_customer"]
 
 
-async def test_what_cannot_be_read_ahead_fails_in_its_place() -> None:
+async def test_failed_prefetch_fails_its_own_field() -> None:
     text = '{ customer(by: { number: "CUST-1" }) { number orders(first: 101) { totalCount } } }'
     engine = PlanEngine(SCHEMA)
     operation = engine.prepare(Request(text))

@@ -89,7 +89,7 @@ async def test_edges_below_edges_are_answered_level_by_level():
     assert ctx.asked == ["first", "second"]
 
 
-async def test_a_leaf_that_cannot_be_written_is_told_as_graphql_core_tells_it():
+async def test_leaf_that_does_not_serialize_has_the_error_of_graphql_core():
     result = await run("{ rows { name size } }", Gate())
     assert result.data == {"rows": [{"name": "a", "size": 1}, {"name": "b", "size": None}]}
     assert [(error.path, error.message) for error in result.errors] == [

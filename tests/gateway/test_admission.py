@@ -167,7 +167,7 @@ async def test_names_are_suggested_to_those_who_may_read_the_schema_only(
 # Budgets
 
 
-async def test_partner_is_told_cost_and_budget(dated_sandbox: Sandbox) -> None:
+async def test_partner_gets_cost_and_budget(dated_sandbox: Sandbox) -> None:
     async with gateway(
         dated_sandbox, **budgets(roles={"partner": Budget(capacity=1_000, restore_rate=0.001)})
     ) as graph:
@@ -183,7 +183,7 @@ async def test_partner_is_told_cost_and_budget(dated_sandbox: Sandbox) -> None:
         assert response.headers["ratelimit"] == '"budget";r=989;t=11000'
 
 
-async def test_others_are_told_the_cost_if_they_ask(dated_sandbox: Sandbox) -> None:
+async def test_other_callers_get_the_cost_on_request(dated_sandbox: Sandbox) -> None:
     async with gateway(dated_sandbox, **budgets(capacity=1_000, **SLOW)) as graph:
         assert "extensions" not in (await sent(graph, ONE)).json()
         answer = (await sent(graph, ONE, extensions={"cost": True})).json()
@@ -283,7 +283,7 @@ async def test_cost_of_a_cheap_value_is_not_taken_for_an_expensive_one(dated_san
             assert (cost["requested"], cost["actual"]) == (11, actual)
 
 
-async def test_ids_of_different_things_cost_differently(dated_sandbox: Sandbox) -> None:
+async def test_ids_of_different_types_cost_differently(dated_sandbox: Sandbox) -> None:
     async with gateway(dated_sandbox) as graph:
         found = await graph.data('{ customer(by: {number: "CUST-0001"}) { id } item(by: {sku: "SKU-0001"}) { id } }')
         query = "query ($id: ID!) { node(id: $id) { id ... on Customer { orders(first: 5) { nodes { number } } } } }"

@@ -103,7 +103,7 @@ async def test_hostile_key_finds_nothing_and_breaks_nothing(graph: Graph, what: 
 
 
 @pytest.mark.parametrize("search", ["../", "?", "😀", "%", "_", "'", '"', "\\"])
-async def test_hostile_search_is_taken_by_its_letters(graph: Graph, search: str):
+async def test_hostile_search_text_is_matched_literally(graph: Graph, search: str):
     query = "query($search: String) { items(first: 1, filter: {search: $search}) { totalCount } }"
     found = (await graph.data(query, {"search": search}))["items"]["totalCount"]
     assert found < 5000
@@ -292,7 +292,7 @@ async def test_body_that_is_no_json_is_refused(graph: Graph):
     assert (response.status_code, response.json()["errors"][0]["extensions"]) == (400, {"code": "BAD_REQUEST"})
 
 
-async def test_nobody_is_told_anything_without_a_token(graph: Graph):
+async def test_every_response_without_a_token_is_unauthenticated(graph: Graph):
     async with httpx.AsyncClient(base_url=graph.client.base_url, verify=False) as client:
         response = await client.post("/graphql", json={"query": "{ me { subject } }"})
     assert response.status_code == 401

@@ -29,7 +29,7 @@ async def code_of(graph: Graph, query: str, variables: dict[str, Any]) -> str:
 
 
 @pytest.mark.parametrize("kind", KEYS)
-async def test_key_is_exactly_one_thing(graph: Graph, kind: str):
+async def test_key_has_exactly_one_field(graph: Graph, kind: str):
     field, one, other = KEYS[kind]
     query = f"query($by: {kind}!) {{ {field} }}"
     (name,) = one
@@ -50,7 +50,7 @@ async def test_key_is_exactly_one_thing(graph: Graph, kind: str):
 
 
 @pytest.mark.parametrize("kind", KEYS)
-async def test_key_written_into_the_document_is_exactly_one_thing(graph: Graph, kind: str):
+async def test_literal_key_has_exactly_one_field(graph: Graph, kind: str):
     root = KEYS[kind][0].partition("(")[0]
     for by in ("{}", '{id: "a", number: "b"}', "{id: null}", '{nothing: "a"}', "[]", "7"):
         assert await code_of(graph, f"{{ {root}(by: {by}) {{ id }} }}", {}) == "GRAPHQL_VALIDATION_FAILED", by

@@ -133,7 +133,7 @@ async def test_bucket_leaves_redis_when_it_is_full(redis_url: str) -> None:
     await budgets.close()
 
 
-async def test_each_worker_keeps_its_own_bucket_while_redis_is_gone(
+async def test_each_worker_has_its_own_bucket_while_redis_is_down(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     now = 0.0
@@ -170,7 +170,7 @@ async def test_redis_that_hangs_is_waited_for_once(tmp_path: Path, monkeypatch: 
 # Caps
 
 
-def test_place_beyond_the_cap_is_refused_until_one_is_given_back() -> None:
+def test_lease_over_the_limit_is_refused_until_one_is_released() -> None:
     caps = ConcurrencyLimiter("connections")
     first, second = caps.acquire("a", 2), caps.acquire("a", 2)
     with pytest.raises(RateLimited) as caught:
@@ -184,7 +184,7 @@ def test_place_beyond_the_cap_is_refused_until_one_is_given_back() -> None:
     assert caps.in_use("a") == 0
 
 
-def test_place_of_a_lease_that_nobody_holds_any_more_is_free() -> None:
+def test_slot_of_an_unreferenced_lease_is_released() -> None:
     caps = ConcurrencyLimiter("subscriptions")
     caps.acquire("a", 1)
     caps.acquire("a", 1).release()

@@ -58,7 +58,7 @@ async def test_new_store_is_empty(connect: Connect):
     assert (await store.generation(), await store.all(), await store.find("acme", document_id(A))) == (0, [], [])
 
 
-async def test_document_comes_back_as_it_was_kept(connect: Connect):
+async def test_stored_document_is_returned_unchanged(connect: Connect):
     whole = stored(
         "acme",
         "query Größe { hello }",
@@ -86,7 +86,7 @@ async def test_document_is_found_by_its_own_client_only(connect: Connect):
     assert [one.client for one in await store.all("acme")] == ["acme"]
 
 
-async def test_document_is_kept_once_for_each_version(connect: Connect):
+async def test_document_is_stored_once_for_each_version(connect: Connect):
     store = connect()
     await keep(store, stored("acme", A, version="2"), stored("acme", A, version="1"), stored("acme", B, version="1"))
     assert [one.version for one in await store.find("acme", document_id(A))] == ["1", "2"]
@@ -95,7 +95,7 @@ async def test_document_is_kept_once_for_each_version(connect: Connect):
     )
 
 
-async def test_later_writing_takes_the_place_of_the_earlier(connect: Connect):
+async def test_later_write_replaces_the_earlier(connect: Connect):
     store = connect()
     await keep(store, stored("acme", A, state=DocumentState.DRAFT, aliases=("old",)))
     await keep(store, stored("acme", A, state=DocumentState.PUBLISHED, aliases=("new",)))
@@ -121,7 +121,7 @@ async def test_writing_over_a_change_unseen_is_refused_whole(connect: Connect):
     assert [(kept.text, kept.contact) for kept in await one.all()] == [(A, "other")]
 
 
-async def test_of_writers_at_once_each_wins_or_is_told(connect: Connect):
+async def test_concurrent_writers_each_succeed_or_get_a_conflict(connect: Connect):
     stores = [connect() for _ in range(8)]
     since = await stores[0].generation()
     writes = [store.put([stored("acme", A, version=str(n))], since=since) for n, store in enumerate(stores)]
@@ -163,7 +163,7 @@ async def test_document_that_another_process_wrote_is_read_at_once(tmp_path: Pat
     await store.close()
 
 
-async def test_file_that_is_no_database_is_told(tmp_path: Path):
+async def test_file_that_is_not_a_database_is_reported(tmp_path: Path):
     (tmp_path / "documents.sqlite").write_text("not a database, but long enough to look like one" * 50)
     store = connect_documents(Settings(data_dir=tmp_path))
     with pytest.raises(StoreUnavailable) as caught:
@@ -172,7 +172,7 @@ async def test_file_that_is_no_database_is_told(tmp_path: Path):
     assert "sqlite" not in caught.value.message
 
 
-async def test_stored_document_that_cannot_be_read_is_told(tmp_path: Path):
+async def test_unreadable_stored_document_is_reported(tmp_path: Path):
     store = connect_documents(Settings(data_dir=tmp_path))
     await keep(store, stored("acme", A))
     with sqlite3.connect(tmp_path / "documents.sqlite") as sql:
@@ -183,7 +183,7 @@ async def test_stored_document_that_cannot_be_read_is_told(tmp_path: Path):
     await store.close()
 
 
-async def test_redis_that_is_gone_is_told():
+async def test_unavailable_redis_is_reported():
     nowhere = RedisSettings(url=SecretStr("redis://:secret@127.0.0.1:1/0"))
     store = connect_documents(Settings(documents=DocumentSettings(store="redis"), redis=nowhere))
     for ask in (store.generation(), store.find("acme", "x"), store.all(), store.put([], since=0)):

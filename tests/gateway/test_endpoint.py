@@ -138,7 +138,7 @@ async def test_too_many_tokens_are_refused_before_they_are_parsed(client: httpx.
     }
 
 
-async def test_unknown_method_is_told_the_known_ones(client: httpx.AsyncClient):
+async def test_unknown_method_is_answered_with_the_allowed_ones(client: httpx.AsyncClient):
     for method in ("PUT", "DELETE", "PATCH", "OPTIONS"):
         response = await client.request(method, "/graphql")
         assert (response.status_code, response.headers["allow"]) == (405, "GET, POST")
@@ -244,7 +244,7 @@ async def test_wrong_one_of_input_is_bad_user_input(client: httpx.AsyncClient):
     assert only_error(null)["extensions"] == {"code": "BAD_USER_INPUT"}
 
 
-async def test_sane_request_id_is_kept_and_another_replaced(client: httpx.AsyncClient):
+async def test_valid_request_id_is_used_and_an_invalid_one_replaced(client: httpx.AsyncClient):
     kept = await client.post(
         "/graphql", json={"query": "{hello}"}, headers={"x-request-id": "a-1", "x-correlation-id": "c-1"}
     )

@@ -116,7 +116,7 @@ def test_folder_gives_its_graphql_files_alone(tmp_path: Path):
     ],
     ids=lambda value: value[:30] if isinstance(value, str) else None,
 )
-def test_manifest_that_is_none_is_told_with_its_line(tmp_path: Path, name: str, content: Any, told: str):
+def test_invalid_manifest_is_reported_with_its_line(tmp_path: Path, name: str, content: Any, told: str):
     with pytest.raises(UnreadableManifest) as caught:
         read_documents([file(tmp_path, name, content)])
     assert told in str(caught.value)
@@ -152,7 +152,7 @@ async def test_document_is_added_published_listed_and_retired(tmp_path: Path):
     ]
 
 
-async def test_document_that_is_not_valid_is_refused_with_its_place(tmp_path: Path):
+async def test_invalid_document_is_refused_with_its_position(tmp_path: Path):
     file(tmp_path, "docs/a.graphql", GOOD)
     file(tmp_path, "docs/b.graphql", "query B {\n  nothing\n}")
     code, out, err = await cli(tmp_path, "documents", "add", "docs", "--client", "acme")
@@ -398,7 +398,7 @@ def test_documents_that_a_change_breaks_are_named():
     }
 
 
-def test_deprecated_fields_in_use_are_told_with_their_day():
+def test_deprecated_fields_in_use_are_reported_with_their_removal_date():
     document = stored("acme", "{ order { going total } }")
     assert deprecated_in(document, build_schema(OLD)) == {"Order.going": date(2027, 6, 1)}
 

@@ -76,7 +76,7 @@ async def test_subscription_streams_to_who_names_both():
         ("subscription A { ticks { number } } subscription B { ticks { number } }", "BAD_REQUEST"),
     ],
 )
-async def test_wrong_operation_is_told_by_an_event(query: str, code: str):
+async def test_wrong_operation_is_an_error_event(query: str, code: str):
     """Validation steps that run before execution of the GraphQL operation MUST report errors through an accepted SSE
     connection by emitting `next` events that contain the errors in the data field."""
     async with serving(small_graph()) as url:
@@ -94,7 +94,7 @@ async def test_request_that_is_none_is_refused_as_any_other():
     assert response.headers["content-type"].startswith("application/json")
 
 
-async def test_wrong_argument_of_a_subscription_is_told_in_the_stream():
+async def test_wrong_argument_of_a_subscription_is_an_error_in_the_stream():
     async with serving(small_graph()) as url:
         response = await ask(url, "subscription S($n: Int!) { ticks(first: $n) { number } }")
     assert response.content.count(b"event: next\n") == 1

@@ -216,7 +216,7 @@ async def test_mutation_by_get_is_not_run(here: World):
     assert (await here.post(PARTNER, documentId=document_id(ADD))).json() == {"data": {"add": 2}}
 
 
-async def test_answer_by_get_may_be_kept_by_its_caller_alone(here: World):
+async def test_get_response_is_cacheable_by_its_caller_only(here: World):
     got = await here.get(PARTNER, documentId=document_id(HELLO))
     assert got.headers.get_list("cache-control") == ["private, no-cache"]
     assert got.headers["vary"] == "Accept, Authorization"
@@ -316,7 +316,7 @@ async def test_registered_document_is_its_clients_alone(here: World):
 
 
 @pytest.mark.parametrize("principal", ["csr:any", "buyer:reports"])
-async def test_client_that_may_not_register_is_told_so(here: World, principal: str):
+async def test_client_that_may_not_register_gets_the_reason(here: World, principal: str):
     for body in ({}, {"query": HELLO}):
         response = await here.post(principal, accept="application/json", extensions=apq(HELLO), **body)
         assert (response.status_code, response.json()["errors"][0]) == (
@@ -342,7 +342,7 @@ async def test_poison_is_not_registered(here: World, text: str, hashed: str, cod
     assert refused(await here.post("portal", extensions=apq(hashed))) == UNKNOWN_HASH
 
 
-async def test_valid_but_long_document_runs_and_is_not_kept(here: World):
+async def test_valid_but_long_document_runs_and_is_not_cached(here: World):
     long = HELLO + " " * 20_000
     assert (await here.post("portal", query=long, extensions=apq(long))).json() == {"data": {"hello": "hello world"}}
     assert refused(await here.post("portal", extensions=apq(long))) == UNKNOWN_HASH
@@ -443,7 +443,7 @@ async def test_looks_without_a_change_keep_what_is_known(case: DocumentStoreCase
     assert case.counting.asked == ["generation", "acme sha256", "generation"]
 
 
-async def test_store_that_is_gone_leaves_what_was_read(case: DocumentStoreCase):
+async def test_unavailable_store_leaves_documents_already_read(case: DocumentStoreCase):
     assert await case.text("acme", document_id(HELLO)) == HELLO
     case.counting.gone = True
     case.now += CHECK_INTERVAL
@@ -482,7 +482,7 @@ async def test_known_document_is_neither_parsed_nor_hashed_again(tmp_path: Path)
     await documents.close()
 
 
-async def test_store_that_is_gone_is_told(tmp_path: Path):
+async def test_unavailable_store_is_reported(tmp_path: Path):
     store = Counting(SQLiteDocuments(tmp_path / "documents.sqlite"))
     store.gone = True
     documents = TrustedDocuments(small_engine(), store, SETTINGS)

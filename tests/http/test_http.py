@@ -129,14 +129,14 @@ async def test_answer_that_never_completes_is_a_timeout(upstream, target):
         (None, None),
     ],
 )
-async def test_throttled_tells_when_to_come_again(client, header, seconds):
+async def test_throttled_error_has_retry_after(client, header, seconds):
     params = {"code": "429"} | ({"retry_after": header} if header else {})
     with pytest.raises(SourceThrottled) as caught:
         await client.get("/status", params=params, into=Row, call="throttled")
     assert caught.value.retry_after == seconds
 
 
-async def test_status_of_a_refusal_is_kept(client):
+async def test_status_of_a_refusal_is_preserved(client):
     with pytest.raises(SourceRejected) as caught:
         await client.get("/redirect", params={"to": "http://other.example.com/", "code": "308"}, into=Row, call="r")
     assert caught.value.status == 308
@@ -158,7 +158,7 @@ async def test_accepted_status_is_an_answer(client):
     assert count("accepted", "rejected") == 0
 
 
-async def test_no_cookie_is_kept():
+async def test_no_cookie_is_stored():
     async def script(line: Line) -> None:
         for _ in range(2):
             await line.request()
@@ -281,7 +281,7 @@ async def test_json_and_parameters_are_sent(client, upstream):
     assert seen.headers["x-channel"] == "eu"
 
 
-async def test_base_path_is_kept(upstream):
+async def test_base_path_is_preserved(upstream):
     async with connected(f"{upstream.url}/api/v2/") as client:
         await client.get(path("orders", "SO/1 ?#ä"), into=dict, call="ok")
     assert upstream.seen[0].target == "/api/v2/orders/SO%2F1%20%3F%23%C3%A4"
@@ -328,6 +328,6 @@ async def test_url_beyond_any_measure_is_refused_unsent(client, upstream):
     assert upstream.seen == []
 
 
-def test_its_repr_tells_no_secret():
+def test_repr_contains_no_secret():
     settings = SourceSettings.model_validate({"vendor": "x", "base_url": "http://erp.example.com"})
     assert repr(HTTPClient("erp", settings, headers={"Authorization": "Bearer hush"})) == "<HTTPClient erp>"

@@ -104,7 +104,7 @@ def test_text_that_is_no_finite_number_is_malformed(text):
     ],
     ids=str,
 )
-def test_every_place_is_looked_at(into, body):
+def test_every_position_is_checked(into, body):
     decoded(body.replace("#", '"1.50"'), into)
     for text in ("NaN", "-Infinity"):
         with pytest.raises(SourceMalformed) as caught:

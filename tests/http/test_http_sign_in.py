@@ -87,7 +87,7 @@ async def test_header_that_the_sign_in_sets_is_not_a_calls_to_set(upstream):
     assert upstream.seen == []
 
 
-async def test_session_is_opened_before_the_first_request_and_kept(upstream):
+async def test_session_is_opened_before_the_first_request_and_reused(upstream):
     async with connected(upstream.url, sign_in=Sessions()) as client:
         with telemetry.open_scope() as scope:
             for _ in range(2):
@@ -191,7 +191,7 @@ async def test_cancelled_login_leaves_the_next_call_to_sign_in(upstream):
         await ended(client)
 
 
-def test_heads_follow_the_credentials_and_few_are_kept():
+def test_request_heads_follow_the_credentials_and_are_cached_in_bounds():
     builder = RequestBuilder("http://erp.example.com/api", {"User-Agent": "x"})
     request = OutgoingRequest(method="GET", path="/orders", call="orders", headers={"X-Channel": "eu"})
     for number in range(200):

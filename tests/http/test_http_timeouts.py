@@ -55,7 +55,7 @@ async def test_call_behind_finished_ones_is_stopped():
         await run(queue.start())
 
 
-async def test_finished_calls_are_not_kept():
+async def test_finished_calls_are_not_retained():
     queue = TimeoutQueue(LONG)
     for _ in range(1000):
         queue.start().close()

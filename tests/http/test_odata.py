@@ -22,7 +22,7 @@ from starlette.routing import Route
 
 from app.errors import SourceError, SourceMalformed, SourceRejected, SourceThrottled, SourceUnavailable
 from app.http.oauth import ClientSecret, OAuthSignIn
-from app.http.odata import MAX_URL, ODataClient, ODataQuery, all_of, any_of, cut_keys, literal, selection
+from app.http.odata import MAX_URL, ODataClient, ODataQuery, all_of, any_of, chunk_keys, literal, selection
 from tests.support.node_tools import node_folder
 from tests.upstreams import serve
 from tests.upstreams.client import connected
@@ -93,12 +93,12 @@ def test_expressions_keep_their_meaning() -> None:
 
 def test_keys_are_cut_by_length_and_by_number() -> None:
     keys = [f"K{n:04}" for n in range(250)]
-    assert [len(piece) for piece in cut_keys("number", [*keys, keys[0]], 100_000)] == [100, 100, 50]
-    pieces = list(cut_keys("number", ["ü" * 20] * 1 + [f"{'ü' * 20}{n}" for n in range(20)], 500))
+    assert [len(piece) for piece in chunk_keys("number", [*keys, keys[0]], 100_000)] == [100, 100, 50]
+    pieces = list(chunk_keys("number", ["ü" * 20] * 1 + [f"{'ü' * 20}{n}" for n in range(20)], 500))
     assert sum(map(len, pieces)) == 21
     assert max(map(len, pieces)) == 3
-    assert list(cut_keys("number", [], 100)) == []
-    assert list(cut_keys("number", ["x" * 500], 100)) == [["x" * 500]]
+    assert list(chunk_keys("number", [], 100)) == []
+    assert list(chunk_keys("number", ["x" * 500], 100)) == [["x" * 500]]
 
 
 # Another project's server

@@ -181,7 +181,7 @@ async def test_key_of_an_amendment_here_holds_once_the_order_is_posted(ordering:
     assert (codes(by_number), await amend_requests(ordering)) == (["KEY_REUSED"], 0)
 
 
-async def test_amended_order_needs_its_approvals_anew(dated_sandbox: Sandbox):
+async def test_amended_order_needs_new_approvals(dated_sandbox: Sandbox):
     tiers = (
         ApprovalTier(name="manager", role="buyer_admin", up_to=Decimal(1)),
         ApprovalTier(name="service", role="csr_lead"),

@@ -117,7 +117,7 @@ def test_line_of_two_invoices_has_two_checks():
         an_invoice(line_given={"uom": None}),
     ],
 )
-def test_rows_that_do_not_tell_a_price_are_not_compared(invoice: Invoice):
+def test_rows_without_a_price_are_not_compared(invoice: Invoice):
     (check,) = check_prices(an_order(), None, [invoice])
     assert (check.invoice_number, check.invoiced, check.result) == (None, None, None)
 

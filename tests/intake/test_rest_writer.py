@@ -240,7 +240,7 @@ def test_wrong_time_of_creation_stops_the_start(value: object):
         connect("erp", settings("http://127.0.0.1:1", options={"max_order_seconds": value}), lambda: NOON)
 
 
-async def test_time_limits_of_a_writer_are_told(dated_sandbox: Sandbox):
+async def test_time_limits_of_a_writer_are_reported(dated_sandbox: Sandbox):
     made = connect("erp", _settings(dated_sandbox, options={"unique_order_keys": False}), lambda: NOON)
     assert made.order_writer is not None
     assert (made.order_writer.unique_key, made.order_writer.max_seconds) == (False, 30.0)

@@ -163,7 +163,7 @@ async def test_wrong_order_is_rejected_with_its_problems(ordering: Graph, change
     assert again["intake"]["id"] == payload["intake"]["id"]
 
 
-async def test_several_problems_are_told_at_once_by_line(ordering: Graph):
+async def test_several_problems_are_returned_together_by_line(ordering: Graph):
     payload = await submit(ordering, order(lines=[line(1, "NO-1"), line(2), line(3, "NO-3"), line(4, uom="BARREL")]))
     told = [(one["code"], one["lineNumber"]) for one in payload["problems"] if one["code"] != "PRICE_MISSING"]
     assert told == [("ITEM_UNKNOWN", 1), ("ITEM_UNKNOWN", 3), ("UNIT_UNKNOWN", 4)]

@@ -408,7 +408,7 @@ def test_wrong_options_stop_the_start(options: dict[str, Any], key: str):
         connect_to("http://127.0.0.1:1", **options)
 
 
-async def test_key_is_kept_in_the_field_of_the_deployment(sales: Sales):
+async def test_key_is_stored_in_the_configured_field(sales: Sales):
     sales.tryton.traffic = None  # The calls are declared with the names of the seed.
     source = connect_to(sales.proxy.url, **OPTIONS, order_key_field="intake_key")
     assert source.order_writer is not None

@@ -91,7 +91,7 @@ async def test_only_named_intakes_are_followed(ordering: Graph):
         assert (await update(socket))["intake"]["id"] == second["id"]
 
 
-async def test_changes_tell_of_intakes_to_those_who_see_them(ordering: Graph):
+async def test_changes_include_intakes_for_callers_who_may_see_them(ordering: Graph):
     since, others = await cursor(ordering), await cursor(ordering, OTHER_BUYER)
     intake = (await submit(ordering, order()))["intake"]
     await settled(ordering, intake["id"], "POSTED")

@@ -231,7 +231,7 @@ async def test_draft_that_lacks_lines_gets_only_those(writer: OrderWriter, shop:
 
 
 @pytest.mark.parametrize("lines", [[("SKU-3", 1, 900)], [("SKU-1", 11, 250)], [("SKU-1", 24, 250), ("SKU-2", 2, 900)]])
-async def test_draft_with_other_lines_is_made_anew(writer: OrderWriter, shop: Shop, lines: list[tuple[str, int, int]]):
+async def test_draft_with_other_lines_is_replaced(writer: OrderWriter, shop: Shop, lines: list[tuple[str, int, int]]):
     shop.spoiled["CheckOrder"] = "malformed"
     with pytest.raises(SourceUnavailable):
         await writer.post(SYSTEM, order())

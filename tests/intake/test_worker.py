@@ -156,7 +156,7 @@ async def test_request_that_was_not_sent_costs_no_attempt_and_needs_no_look_up(s
     assert (target.calls, done.state, done.attempts) == (["post"] * 3, IntakeState.POSTED, 1)
 
 
-async def test_look_up_is_kept_in_mind_through_a_request_that_was_not_sent(store: IntakeStore):
+async def test_pending_lookup_survives_a_request_that_was_not_sent(store: IntakeStore):
     target = Target((False, SourceTimeout("erp")), unsent(SourceUnavailable("erp")))
     done = await run(store, target, intake())
     assert (target.calls, done.attempts) == (["post", "find", "post", "find", "post"], 2)

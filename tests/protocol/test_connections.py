@@ -139,7 +139,7 @@ async def test_body_that_goes_on_after_its_answer_ends_the_connection(url: str):
         dripping.cancel()
 
 
-async def test_connection_is_kept_for_the_next_question_and_then_dropped(url: str):
+async def test_connection_is_reused_by_the_next_request_and_closed_when_idle(url: str):
     async with connected(url) as client:
         for _ in range(3):
             client.say(GOOD)

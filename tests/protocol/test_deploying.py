@@ -208,7 +208,7 @@ def code(response: httpx.Response) -> str:
 
 
 @needs_nginx
-async def test_nginx_tells_the_gateway_who_asks_and_hides_what_serves(proxied):
+async def test_nginx_forwards_the_client_address_and_hides_the_server(proxied):
     lies = {
         "x-forwarded-for": "198.51.100.7",
         "x-forwarded-proto": "ftp",

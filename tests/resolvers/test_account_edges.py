@@ -53,7 +53,7 @@ async def test_details_of_contacts_are_masked(graph: Graph, role: Role):
 
 
 @shared
-async def test_unknown_role_is_kept_raw(graph: Graph):
+async def test_unknown_role_keeps_its_raw_value(graph: Graph):
     (found,) = (await graph.data(CONTACTS, {"number": "CUST-0012"}, principal=CSR))["customer"]["contacts"]
     assert (found["role"], found["rawRole"]) == ("UNKNOWN", "Safety officer")
 

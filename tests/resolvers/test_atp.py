@@ -8,7 +8,7 @@ from decimal import Decimal
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.resolvers.atp import Projection, Take, available, promise
+from app.resolvers.atp import Allocation, Projection, available, promise
 from app.sources.stock import Supply, SupplyKind
 
 TODAY = date(2026, 11, 21)
@@ -60,26 +60,28 @@ def test_atp_of_one_day_is_the_projections(start: Decimal, supply: list[Supply],
 def test_a_promise_takes_nothing_from_a_later_order(
     found: list[tuple[str, Projection]], quantity: Decimal, by: date | None
 ) -> None:
-    takes, rest = promise(found, quantity, by)
+    parts, rest = promise(found, quantity, by)
     for name, projection in found:
         balances = daily(projection)
         for offset, balance in enumerate(balances):
-            taken = sum((take.quantity for take in takes if take.place == name and take.day <= day(offset)), Decimal(0))
+            taken = sum(
+                (part.quantity for part in parts if part.warehouse == name and part.day <= day(offset)), Decimal(0)
+            )
             assert taken == 0 or taken <= max(balance, Decimal(0))
-    assert sum((take.quantity for take in takes), Decimal(0)) + rest == quantity
-    assert all(take.quantity > 0 and (by is None or take.day <= by) for take in takes)
+    assert sum((part.quantity for part in parts), Decimal(0)) + rest == quantity
+    assert all(part.quantity > 0 and (by is None or part.day <= by) for part in parts)
 
 
 @given(places, st.integers(1, 150).map(Decimal))
 def test_a_promise_confirms_as_much_as_early_as_the_model_can(
     found: list[tuple[str, Projection]], quantity: Decimal
 ) -> None:
-    takes, rest = promise(found, quantity)
+    parts, rest = promise(found, quantity)
     for offset in range(HORIZON):
         possible = sum((max(Decimal(0), min(daily(projection)[offset:])) for _, projection in found), Decimal(0))
-        confirmed = sum((take.quantity for take in takes if take.day <= day(offset)), Decimal(0))
+        confirmed = sum((part.quantity for part in parts if part.day <= day(offset)), Decimal(0))
         assert confirmed == min(quantity, possible)
-    assert rest == quantity - sum((take.quantity for take in takes), Decimal(0))
+    assert rest == quantity - sum((part.quantity for part in parts), Decimal(0))
 
 
 def test_overdue_supply_counts_as_of_today() -> None:
@@ -92,16 +94,16 @@ def test_overdue_supply_counts_as_of_today() -> None:
 def test_one_warehouse_that_has_all_is_preferred_over_a_split() -> None:
     small = Projection.of(Decimal(6), [], TODAY)
     large = Projection.of(Decimal(10), [], TODAY)
-    assert promise([("A", small), ("B", large)], Decimal(9)) == ([Take(TODAY, "B", Decimal(9))], Decimal(0))
+    assert promise([("A", small), ("B", large)], Decimal(9)) == ([Allocation(TODAY, "B", Decimal(9))], Decimal(0))
 
 
 def test_the_rest_comes_with_the_next_receipt() -> None:
     receipt = Supply(date=day(4), delta=Decimal(20), kind=SupplyKind.RECEIPT)
     projection = Projection.of(Decimal(5), [receipt], TODAY)
-    takes, rest = promise([("A", projection)], Decimal(12))
-    assert takes == [Take(TODAY, "A", Decimal(5)), Take(day(4), "A", Decimal(7))]
+    parts, rest = promise([("A", projection)], Decimal(12))
+    assert parts == [Allocation(TODAY, "A", Decimal(5)), Allocation(day(4), "A", Decimal(7))]
     assert rest == Decimal(0)
-    assert promise([("A", projection)], Decimal(12), day(3)) == ([Take(TODAY, "A", Decimal(5))], Decimal(7))
+    assert promise([("A", projection)], Decimal(12), day(3)) == ([Allocation(TODAY, "A", Decimal(5))], Decimal(7))
 
 
 def test_stock_that_a_later_order_owns_is_not_promised() -> None:

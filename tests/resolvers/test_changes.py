@@ -60,7 +60,7 @@ async def test_without_a_cursor_it_starts_now(graph: Graph):
     assert await page(graph) == {"changes": [], "cursor": before, "hasMore": False, "lost": None}
 
 
-async def test_changes_come_in_order_each_thing_once_as_it_is_now(graph: Graph):
+async def test_changes_come_in_order_once_for_each_subject_in_its_current_state(graph: Graph):
     start = (await page(graph))["cursor"]
     first, second, *_ = await shipments_of(graph, MINE)
     *_, last = await record(graph, shipment(first), shipment(second), shipment(first))
@@ -73,7 +73,7 @@ async def test_changes_come_in_order_each_thing_once_as_it_is_now(graph: Graph):
     assert (found["cursor"], found["hasMore"]) == (last, False)
 
 
-async def test_orders_and_stock_are_told_too(graph: Graph):
+async def test_orders_and_stock_are_published_too(graph: Graph):
     start = (await page(graph))["cursor"]
     order = (await graph.data('{ order(by: {number: "SO-100040"}) { id customer { number } } }'))["order"]
     item = node_id("Item", "SKU-0001")
@@ -107,7 +107,7 @@ async def test_pages_follow_each_other_without_gap_or_double(graph: Graph):
     assert (await page(graph, BUYER, since=cursor))["changes"] == []
 
 
-async def test_other_companys_changes_are_not_told(graph: Graph):
+async def test_other_companys_changes_are_not_sent(graph: Graph):
     start = (await page(graph))["cursor"]
     (id,) = await shipments_of(graph, THEIRS, 1)
     (last,) = await record(graph, shipment(id, THEIRS))
@@ -115,7 +115,7 @@ async def test_other_companys_changes_are_not_told(graph: Graph):
     assert [one["id"] for one in (await page(graph, OTHER_BUYER, since=start))["changes"]] == [id]
 
 
-async def test_deleted_thing_is_told_by_its_id(graph: Graph):
+async def test_deleted_subject_is_reported_by_its_id(graph: Graph):
     start = (await page(graph))["cursor"]
     (id,) = await shipments_of(graph, MINE, 1)
     await record(graph, shipment(id, deleted=True))
@@ -123,7 +123,7 @@ async def test_deleted_thing_is_told_by_its_id(graph: Graph):
     assert (one["id"], one["outcome"], one["node"]) == (id, "DELETED", None)
 
 
-async def test_thing_that_is_anothers_now_is_revoked_without_data(graph: Graph):
+async def test_subject_of_another_customer_is_revoked_without_data(graph: Graph):
     start = (await page(graph))["cursor"]
     (id,) = await shipments_of(graph, THEIRS, 1)
     await record(graph, shipment(id, THEIRS, was=MINE))
@@ -133,7 +133,7 @@ async def test_thing_that_is_anothers_now_is_revoked_without_data(graph: Graph):
     assert (new["outcome"], new["node"]["id"]) == ("UPSERTED", id)
 
 
-async def test_thing_that_moved_on_since_it_was_recorded_is_revoked(graph: Graph):
+async def test_subject_moved_since_it_was_recorded_is_revoked(graph: Graph):
     """The log has it as the caller's; the source does not any more."""
     start = (await page(graph))["cursor"]
     (id,) = await shipments_of(graph, THEIRS, 1)
@@ -142,7 +142,7 @@ async def test_thing_that_moved_on_since_it_was_recorded_is_revoked(graph: Graph
     assert (one["outcome"], one["node"]) == ("REVOKED", None)
 
 
-async def test_held_things_of_a_lost_account_are_revoked(graph: Graph):
+async def test_held_nodes_of_a_lost_account_are_revoked(graph: Graph):
     (mine,), (theirs,) = await shipments_of(graph, MINE, 1), await shipments_of(graph, THEIRS, 1)
     holding = [mine, theirs, node_id("Customer", MINE), node_id("Customer", THEIRS), node_id("Item", "SKU-0001")]
     found = await page(graph, BUYER, holding=holding)
@@ -154,7 +154,7 @@ async def test_held_things_of_a_lost_account_are_revoked(graph: Graph):
     assert answer["errors"][0]["extensions"]["code"] == "INVALID_ID"
 
 
-async def test_lost_changes_are_told_with_a_place_to_go_on_from(graph: Graph):
+async def test_lost_changes_are_reported_with_a_cursor_to_resume_from(graph: Graph):
     (id,) = await shipments_of(graph, MINE, 1)
     (last,) = await record(graph, shipment(id))
     other = connect_events(Settings(data_dir=graph.data_dir / "other"))

@@ -82,7 +82,7 @@ async def test_each_kind_of_a_customer_is_a_change_of_its_own(graph: Graph):
     assert found["resync"] == []
 
 
-async def test_other_companys_reference_data_is_not_told(graph: Graph):
+async def test_other_companys_reference_data_is_not_sent(graph: Graph):
     start = await end(graph)
     kinds = (ChangeKind.CUSTOMER, ChangeKind.PRICE, ChangeKind.CREDIT)
     await record(graph, *(of_customer(kind, THEIRS) for kind in kinds), change(ChangeKind.INVOICE, "7", "x", THEIRS))
@@ -95,7 +95,7 @@ async def test_other_companys_reference_data_is_not_told(graph: Graph):
 INVOICE = node_id("Invoice", "erp", "700040")
 
 
-async def test_invoice_is_told_to_its_customer_and_read_now(graph: Graph):
+async def test_invoice_change_is_sent_to_its_customer_with_current_data(graph: Graph):
     start = await end(graph)
     order = (await graph.data('{ order(by: {number: "SO-100040"}) { customer { number } } }'))["order"]
     number = order["customer"]["number"]

@@ -163,7 +163,7 @@ async def test_search_and_category_together_narrow_the_list(graph: Graph):
     assert 0 < len(m4) < len(bolts)
 
 
-async def test_skus_twice_and_unknown_keep_their_places(graph: Graph):
+async def test_repeated_and_unknown_skus_keep_their_positions(graph: Graph):
     skus = ["SKU-0003", "none", "SKU-0001", "SKU-0003"]
     data = await graph.data("query($skus: [String!]!) { itemsBySku(skus: $skus) { sku } }", {"skus": skus})
     assert [row and row["sku"] for row in data["itemsBySku"]] == ["SKU-0003", None, "SKU-0001", "SKU-0003"]

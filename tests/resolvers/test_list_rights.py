@@ -102,7 +102,7 @@ UPDATES = {name for name in SCHEMA.type_map if name.endswith(("UpdateFilter", "U
 
 
 @pytest.mark.parametrize("name", LISTS)
-def test_every_filter_and_sort_names_the_fields_that_it_tells(name: str):
+def test_every_filter_and_sort_names_the_fields_that_it_reveals(name: str):
     rows, filters = LISTS[name]
     public = {to_camel_case(field.name) for field in fields(filters)}
     assert public == set(input_of(name).fields)

@@ -61,7 +61,7 @@ async def test_node_answers_for_each_kind(graph: Graph, kind: str):
 
 
 @pytest.mark.parametrize("kind", UNKNOWN)
-async def test_unknown_thing_is_null(graph: Graph, kind: str):
+async def test_unknown_node_is_null(graph: Graph, kind: str):
     query = "query($id: ID!) { node(id: $id) { id } }"
     assert await graph.data(query, {"id": UNKNOWN[kind]}, principal=WHO.get(kind, CSR)) == {"node": None}
 
@@ -98,7 +98,7 @@ async def test_no_ids_are_no_nodes(graph: Graph):
     assert await graph.data(IDS, {"ids": []}) == {"nodes": []}
 
 
-async def test_id_of_an_answer_asks_for_the_same_thing(graph: Graph):
+async def test_id_of_a_row_reads_the_same_row(graph: Graph):
     """Also for an order that the master does not know: its id names the system it came from."""
     query = "query($number: String!) { order(by: {number: $number}) { id number } }"
     for number in ("SO-100040", "SO-300001"):

@@ -113,7 +113,7 @@ async def test_goods_that_could_not_be_handed_over_say_on_whose_side(graph: Grap
     assert found == {"status": "DELIVERY_FAILED", "incident": {"party": "CONSIGNEE", "reason": "Dock was closed"}}
 
 
-async def test_status_that_nobody_knows_is_kept_and_counted(graph: Graph):
+async def test_unknown_status_is_preserved_and_counted(graph: Graph):
     def unknown() -> float:
         samples = [sample for family in metrics().unknown_statuses.collect() for sample in family.samples]
         wanted = {"source": "logistics", "raw": "CUSTOMS_INSPECTION"}

@@ -368,7 +368,7 @@ def test_same_seed_fails_the_same_reads():
     def fates(seed: int) -> list[bool]:
         knobs = FaultInjector()
         knobs.set(FaultRule(resource="prices", error_rate=0.3, seed=seed))
-        return [knobs.verdict("prices").error is not None for _ in range(200)]
+        return [knobs.fault("prices").error is not None for _ in range(200)]
 
     assert fates(1) == fates(1)
     assert fates(1) != fates(2)

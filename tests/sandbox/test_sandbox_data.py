@@ -124,7 +124,7 @@ def digest(path: Path) -> str:
     return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
-def test_half_built_data_is_built_anew(tmp_path: Path):
+def test_half_built_data_is_rebuilt(tmp_path: Path):
     assert not is_built(tmp_path)
     for system in SYSTEMS:
         (tmp_path / f"{system}.db").write_bytes(b"not a database")

@@ -72,7 +72,7 @@ async def since(system: httpx.AsyncClient, cursor: str | None) -> dict[str, Any]
     return (await system.post("/v1/changes/read", json={"kinds": ["SHIPMENT"], "since": cursor})).json()
 
 
-async def test_a_shipment_goes_on_in_every_read_and_the_feed_tells(system: httpx.AsyncClient):
+async def test_advanced_shipment_changes_in_every_read_and_in_the_feed(system: httpx.AsyncClient):
     start = (await since(system, None))["cursor"]
     id = await on_its_way(system)
     before = await read(system, id)
@@ -92,7 +92,7 @@ async def test_a_shipment_goes_on_in_every_read_and_the_feed_tells(system: httpx
     assert (await since(system, told["cursor"]))["changes"] == []
 
 
-async def test_a_late_step_takes_its_place_and_leaves_the_status(system: httpx.AsyncClient):
+async def test_late_step_is_ordered_by_time_and_leaves_the_status(system: httpx.AsyncClient):
     id = await on_its_way(system)
     await system.post(f"/sandbox/shipments/{id}", json={"status": "DELIVERED"})
     first = (await read(system, id))["events"][0]
@@ -121,7 +121,7 @@ async def test_a_shipment_can_go_away(system: httpx.AsyncClient):
     assert (await system.post(f"/sandbox/shipments/{id}")).status_code == 404
 
 
-async def test_changes_are_told_in_order_and_signed_with_every_secret(
+async def test_changes_are_sent_in_order_and_signed_with_every_secret(
     system: httpx.AsyncClient, receiver: tuple[str, Receiver]
 ):
     url, kept = receiver

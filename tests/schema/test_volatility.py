@@ -34,7 +34,7 @@ def test_every_kind_of_data_declares_its_contract():
             assert declared[name].kind is Volatility[kind], name
 
 
-def test_what_changes_at_any_time_is_never_kept():
+def test_volatile_data_is_never_cached():
     for name, contract in contracts_of(SCHEMA).types.items():
         if contract.kind in {Volatility.VOL, Volatility.SLOW}:
             assert (contract.max_age, contract.stale_for) == (0, 0), name

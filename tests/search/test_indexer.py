@@ -122,7 +122,7 @@ async def test_changes_made_while_the_index_is_built_are_indexed_after_it(tmp_pa
         assert (await find(store, "green")).rows == ("A",)
 
 
-async def test_what_may_all_have_changed_is_built_anew(tmp_path: Path):
+async def test_index_is_rebuilt_where_anything_may_have_changed(tmp_path: Path):
     rows = Rows(A="red bolt")
     async with indexing(tmp_path, rows) as (indexer, store, changed):
         await indexer.build()
@@ -130,7 +130,7 @@ async def test_what_may_all_have_changed_is_built_anew(tmp_path: Path):
         assert not await follow(indexer, store)
 
 
-async def test_changes_that_the_log_has_lost_are_built_anew(tmp_path: Path):
+async def test_changes_trimmed_from_the_log_cause_a_rebuild(tmp_path: Path):
     rows = Rows(A="red bolt")
     async with indexing(tmp_path / "first", rows) as (indexer, store, _):
         await indexer.build()

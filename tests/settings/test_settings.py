@@ -333,7 +333,7 @@ def test_missing_file_is_named(tmp_path: Path):
     assert refusal(path) == f"config = '{path}': there is no such file; name another with --config"
 
 
-def test_broken_toml_is_named_with_its_place(tmp_path: Path):
+def test_broken_toml_is_reported_with_line_and_column(tmp_path: Path):
     path = tmp_path / "broken.toml"
     path.write_text("[server\nport = 1")
     assert refusal(path).startswith(f"config = '{path}': is not valid TOML: ")

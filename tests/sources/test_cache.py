@@ -63,7 +63,7 @@ async def test_many_at_once_ask_once(kept: Graph):
     assert await kept.requests() == {"erp": 1, "commerce": 0, "logistics": 0}
 
 
-async def test_a_sales_view_reads_anew_only_what_changes_at_any_time(kept: Graph):
+async def test_sales_view_refetches_only_volatile_data(kept: Graph):
     first = await kept.data(document("sales_view"), VARIABLES["sales_view"], principal=SELLER)
     cold = await reads(kept)
     await kept.forget()
@@ -187,9 +187,7 @@ async def by_id(graph: Graph, query: str, *, principal: Any = CSR, **headers: st
         ('{ item(by: {sku: "SKU-0001"}) { relations { type } } }', "private, max-age=600"),
     ],
 )
-async def test_an_answer_by_get_may_be_kept_for_as_long_as_its_tightest_contract(
-    kept: Graph, query: str, expected: str
-):
+async def test_get_response_has_the_max_age_of_its_strictest_contract(kept: Graph, query: str, expected: str):
     got = await by_id(kept, query)
     assert "errors" not in got.json()
     said, _, seconds = got.headers["cache-control"].partition("=")
@@ -221,7 +219,7 @@ async def test_contracts_can_be_made_tighter_and_not_looser():
     assert all(before < after for before, after in pairwise(ages))
 
 
-async def test_prices_are_kept_for_seconds_only_if_the_settings_say_so(dated_sandbox: Sandbox):
+async def test_prices_are_cached_for_seconds_only_if_the_settings_say_so(dated_sandbox: Sandbox):
     query = (
         '{ item(by: {sku: "SKU-0001"}) { contractPrice(customer: {number: "CUST-0001"}, quantity: "%s") '
         "{ unitPrice { amount } freshness { cached maxAge } } } }"

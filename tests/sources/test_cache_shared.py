@@ -296,7 +296,7 @@ async def until(condition: Callable[[], Any]) -> None:
             await asyncio.sleep(0.002)
 
 
-async def test_all_workers_hear_of_a_change_at_once(two: list[Worker]):
+async def test_all_workers_are_notified_of_a_change(two: list[Worker]):
     one, other = two
     buses = [InvalidationBus(worker.store, worker.bench.memory) for worker in two]
     for bus in buses:

@@ -102,7 +102,7 @@ def test_secrets_reach_the_client_once_and_the_file_never(real, tmp_path):
     assert replayed.json() == {"token": "hidden", "user": "somebody", "rows": [{"password": "hidden"}]}
 
 
-def test_only_named_headers_and_keys_tell_requests_apart(real, tmp_path):
+def test_only_named_headers_and_keys_distinguish_requests(real, tmp_path):
     system = System(real, headers=("x-context",), packed=("d", "x-context"), ignored=("id",))
 
     def packed(text: str) -> str:

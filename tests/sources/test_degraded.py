@@ -251,7 +251,7 @@ async def test_one_failure_of_many_rows_is_one_call_and_one_error_id(graph: Grap
         ('{ order(by: {number: "SO-100040"}) { refs { system } } }', NO_IDS.format("commerce")),
     ],
 )
-async def test_what_is_not_included_is_told_also_where_freshness_is_not_selected(graph: Graph, query: str, reason: str):
+async def test_missing_sources_are_reported_also_without_freshness_selected(graph: Graph, query: str, reason: str):
     whole = await timely(graph, query)
     assert whole.get("extensions", {}).get("freshness") is None
     await graph.turn("commerce", errorRate=1)
@@ -261,7 +261,7 @@ async def test_what_is_not_included_is_told_also_where_freshness_is_not_selected
     assert (told["degraded"], told["cached"], told["reason"]) == (True, False, reason)
 
 
-async def test_substitutes_that_cannot_be_told_are_told_to_be_missing(graph: Graph):
+async def test_unavailable_substitutes_are_reported_as_missing(graph: Graph):
     query = """query($lines: [LineInput!]!) { priceAndAvailability(customer: {number: "CUST-0001"}, lines: $lines) {
         outcome message substitutes { item { sku } } } }"""
     lines = [{"item": {"sku": one}, "quantity": "1"} for one in ("SKU-0001", "SKU-0206")]  # one that is sold no longer

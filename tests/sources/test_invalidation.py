@@ -48,7 +48,7 @@ async def is_cached(graph: Graph) -> bool:
     return (await graph.data(ITEM))["item"]["freshness"]["cached"]
 
 
-async def test_a_change_that_one_worker_hears_of_ends_entries_of_all(dated_sandbox: Sandbox, tmp_path: Path):
+async def test_change_seen_by_one_worker_invalidates_the_entries_of_all(dated_sandbox: Sandbox, tmp_path: Path):
     shared: dict[str, Any] = {"cache": CacheSettings(), "sources": WEBHOOKS, "data_dir": tmp_path}
     async with dock(dated_sandbox, **shared) as one, dock(dated_sandbox, **shared) as other:
         assert [await is_cached(worker.graph) for worker in (one, other)] == [False, False]

@@ -287,7 +287,7 @@ async def test_event_times_are_read_in_the_configured_zone():
     ]
 
 
-async def test_codes_of_a_carrier_come_from_the_options_and_others_are_kept_and_counted():
+async def test_carrier_codes_come_from_the_options_and_unknown_ones_are_counted():
     events = [_event("2026-01-01", None, code) for code in ("out_for_delivery", "IT", "ZX-9", "R7", None)]
     shipment = await _read(_shipment({"events": events}), event_statuses={"R7": "RETURN_TO_SENDER", "IT": "PICKED_UP"})
     assert {event.raw_code: event.status for event in shipment.events} == {
@@ -322,7 +322,7 @@ async def test_tracker_knows_better_than_the_shipment(status, tracker, expected,
     assert (shipment.status, shipment.raw_status, shipment.cancelled) == (expected, raw, cancelled)
 
 
-async def test_failed_delivery_tells_what_happened_last():
+async def test_failed_delivery_shows_its_last_error():
     events = [
         _event("2026-01-03", None, "DF", "Receiver closed"),
         _event("2026-01-02", None, "OD"),

@@ -87,7 +87,7 @@ def test_every_read_of_a_port_is_described(port: Port) -> None:
         assert (given == ["query"]) == (read.shape is Shape.LIST), name
 
 
-def test_every_port_has_its_place_in_a_source_and_in_the_graph() -> None:
+def test_every_port_is_served_by_a_source_and_used_by_the_graph() -> None:
     for port in PORTS.values():
         assert port.name in Source.__dataclass_fields__
         assert port.name in Sources.__dataclass_fields__

@@ -26,7 +26,7 @@ from tests.support.cached_reads import ITEMS, NOON, bench, buyer, cache_spec
 MAX_AGE, STALE_FOR = ITEMS.contract.max_age, ITEMS.contract.stale_for
 
 
-async def test_a_second_read_is_answered_from_what_is_kept_and_says_so():
+async def test_second_read_is_answered_from_the_cache_and_marked_cached():
     here = bench()
     first = await here.read("A")
     here.clock.at += 60
@@ -163,7 +163,7 @@ async def test_a_source_that_fails_is_answered_for_with_a_label_as_long_as_the_c
         await here.read("A")
 
 
-async def test_of_a_source_that_fails_only_what_is_not_kept_is_missing():
+async def test_failing_source_lacks_only_data_that_is_not_cached():
     here = bench()
     await here.read("A")
     here.backend.fail()
@@ -172,7 +172,7 @@ async def test_of_a_source_that_fails_only_what_is_not_kept_is_missing():
     assert isinstance(found["B"], SourceUnavailable)
 
 
-async def test_a_failure_in_the_place_of_a_key_is_not_kept():
+async def test_error_instead_of_a_value_is_not_cached():
     here = bench()
     wrong = SourceMalformed("erp")
 
@@ -185,7 +185,7 @@ async def test_a_failure_in_the_place_of_a_key_is_not_kept():
 
 
 @pytest.mark.parametrize("value", ["text", None, {"sku": "A"}, Item(sku="OTHER", name="x", base_uom="EA"), 5])
-async def test_what_is_not_an_item_of_that_key_is_not_kept(value: Any):
+async def test_row_of_another_key_is_not_cached(value: Any):
     here = bench()
 
     async def load(_: Principal, skus: Any) -> Mapping[str, Any]:
@@ -242,7 +242,7 @@ async def test_what_was_changed_is_not_answered_while_its_source_fails():
         await here.read("A")
 
 
-async def test_a_worker_that_nobody_tells_of_changes_keeps_things_for_seconds_only():
+async def test_disconnected_worker_caches_for_seconds_only():
     here = bench()
     here.memory.connected = False
     await here.read("A")
@@ -300,7 +300,7 @@ async def test_who_wants_it_now_does_not_join_a_read_that_began_earlier():
     await asking
 
 
-async def test_what_is_kept_is_read_as_the_gateway_itself():
+async def test_cached_reads_run_as_the_gateway_itself():
     here = bench()
     await here.read("A", principal=buyer("C1"))
     (reader,) = here.backend.readers
@@ -317,7 +317,7 @@ async def test_tenants_share_public_data_and_nothing_else():
     assert cache_spec(CUSTOMERS, "by_number").contract.share is Share.CUSTOMER
 
 
-async def test_volatile_data_is_shared_by_those_who_see_the_same_while_it_is_read_and_never_kept():
+async def test_volatile_data_is_shared_in_flight_by_equal_callers_and_never_cached():
     here = bench(replace(ITEMS, contract=cache_spec(LEVELS, "levels").contract))
     here.backend.gate = asyncio.Event()
     same = [asyncio.create_task(here.read("A", principal=buyer("C1"))) for _ in range(10)]
@@ -333,7 +333,7 @@ async def test_volatile_data_is_shared_by_those_who_see_the_same_while_it_is_rea
     assert len(here.memory) == 0
 
 
-async def test_the_summary_tells_of_the_oldest():
+async def test_summary_has_the_oldest_age():
     here = bench()
     await here.read("A")
     here.clock.at += 100

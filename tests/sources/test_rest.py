@@ -166,7 +166,7 @@ async def test_cancelled_reader_ends_a_read_that_is_alone():
         await source.aclose()
 
 
-async def test_batch_ends_when_all_its_readers_are_gone(erp: Source, control: httpx.AsyncClient):
+async def test_batch_is_cancelled_when_all_its_readers_are_cancelled(erp: Source, control: httpx.AsyncClient):
     await control.post("/sandbox/faults", json={"resource": "*", "delayMs": 60_000})
     with counted_calls() as calls:
         readers = [
@@ -351,7 +351,7 @@ def settings_of(url: str, token: str, options: dict[str, Any]) -> SourceSettings
     return SourceSettings(vendor="rest", base_url=url, timeout=30, credentials=credentials, options=options)
 
 
-async def test_health_tells_when_the_system_is_gone(erp: Source):
+async def test_health_check_fails_when_the_system_is_down(erp: Source):
     await erp.ping()
     gone = connected("http://127.0.0.1:9")
     with pytest.raises(SourceUnavailable):

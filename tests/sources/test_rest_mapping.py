@@ -27,7 +27,7 @@ from tests.support.rest import ORDER, answering, connected, price
 from tests.upstreams import serve
 
 
-async def test_unknown_status_is_kept_raw_and_counted():
+async def test_unknown_status_keeps_its_raw_value_and_is_counted():
     counter = telemetry.metrics().unknown_statuses.labels("erp", "order.status", "AWAITING_PIXIES")
     before = counter._value.get()
     async with serve(answering(orders=[{"key": "SO-1", "value": ORDER}])) as url:

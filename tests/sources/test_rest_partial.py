@@ -81,12 +81,12 @@ async def test_a_system_cannot_name_another_source():
         assert (await order(KNOWN | {name: "another"}, (Order, "customer_po"))).source == "erp"
 
 
-async def test_the_moment_of_reading_stands_where_the_system_tells_none():
+async def test_time_of_reading_is_used_where_the_system_gives_none():
     found = await order({**KNOWN, "asOf": None}, (Order, "freshness"))
     assert found.freshness.as_of == datetime(2026, 11, 21, tzinfo=UTC)
 
 
-async def test_an_unknown_status_is_kept_raw_and_counted():
+async def test_unknown_status_keeps_its_raw_value_and_is_counted():
     counter = telemetry.metrics().unknown_statuses.labels("erp", "order.status", "AWAITING_PIXIES")
     before = counter._value.get()
     found = await order(ORDER, (Order, "raw_status"))
@@ -97,7 +97,7 @@ async def test_an_unknown_status_is_kept_raw_and_counted():
 @pytest.mark.parametrize(
     "wrong", [{"number": 1}, {"totals": {"total": {"amount": "NaN", "currency": "EUR"}}}, {"status": None}]
 )
-async def test_what_is_malformed_among_what_is_needed_is_told_as_ever(wrong: dict[str, Any]):
+async def test_malformed_required_field_is_still_an_error(wrong: dict[str, Any]):
     told: list[str | None] = []
     for whole in (True, False):
         with pytest.raises(SourceMalformed) as caught:

@@ -112,7 +112,7 @@ async def test_nulls_and_empty_texts_are_no_values(system: tuple[S4HANA, Source]
     assert (line.sku, line.description, line.total, line.shipped_quantity) == (None, None, None, Decimal(0))
 
 
-async def test_unknown_status_is_kept(system: tuple[S4HANA, Source]) -> None:
+async def test_unknown_status_is_preserved(system: tuple[S4HANA, Source]) -> None:
     server, source = system
     server.tables[f"{ORDERS}/A_SalesOrder"][3]["OverallTotalDeliveryStatus"] = ""
     order = (await source.orders.by_number(SYSTEM, ["4"]))["4"]

@@ -144,7 +144,7 @@ async def test_faults_are_our_errors_without_the_servers_text(
     assert list(await source.customers.by_number(SYSTEM, ["17100001"])) == ["17100001"]
 
 
-async def test_login_page_in_place_of_a_token_is_malformed(system: tuple[S4HANA, Source]) -> None:
+async def test_login_page_instead_of_a_token_is_malformed(system: tuple[S4HANA, Source]) -> None:
     server, source = system
     server.fault = lambda _: LOGIN_PAGE
     with pytest.raises(SourceMalformed, match="sap") as caught:

@@ -189,7 +189,7 @@ async def test_a_master_that_fails_costs_its_own_customers_only() -> None:
         await port.by_number(CSR, ["CUST-20"])
 
 
-async def test_a_failure_in_an_orders_place_is_no_foreign_row() -> None:
+async def test_error_instead_of_an_order_is_not_treated_as_a_foreign_row() -> None:
     port = composed(ORDERS, {"erp": FakeOrders("erp", A="CUST-1"), "erp2": Broken()}, TWO)
     keys = [CustomerPoKey(customer="CUST-1", number="x"), CustomerPoKey(customer="CUST-20", number="x")]
     found = await port.by_customer_po(CSR, keys)

@@ -171,7 +171,7 @@ WRONG: dict[str, tuple[Any, type[SourceError]]] = {
 
 
 @pytest.mark.parametrize("name", WRONG)
-async def test_a_wrong_answer_is_an_error_that_does_not_tell_its_text(shop: Shop, name: str):
+async def test_malformed_response_is_an_error_without_its_text(shop: Shop, name: str):
     answer, error = WRONG[name]
     opened = connect_to(shop.url, limits={"retries": 0})
     shop.fault("Orders", answer)
@@ -199,7 +199,7 @@ async def test_empty_texts_are_no_values(shop: Shop, source: Source):
     assert (found.customer_po, found.channel, found.ship_to, found.lines[0].sku) == (None, None, None, None)
 
 
-async def test_unknown_statuses_are_kept_and_told(shop: Shop, source: Source):
+async def test_unknown_statuses_are_preserved_and_reported(shop: Shop, source: Source):
     def unknown(data: Any) -> None:
         row = data["rows"]["nodes"][0]
         row["displayFulfillmentStatus"] = "TELEPORTED"
@@ -248,7 +248,7 @@ async def test_rows_that_move_between_pages_are_neither_lost_nor_doubled(shop: S
     assert shop.count("ChangedOrders") == 2
 
 
-async def test_partial_data_is_kept_and_marked_as_incomplete(shop: Shop, source: Source):
+async def test_partial_data_is_cached_and_marked_incomplete(shop: Shop, source: Source):
     def without_terms(answer: Any) -> Any:
         path = ["rows", "nodes", 0, "paymentTerms"]
         answer["data"]["rows"]["nodes"][0]["paymentTerms"] = None

@@ -400,7 +400,7 @@ def test_second_box_of_a_category_keeps_its_own_symbol():
     assert units.convert(Decimal(3), 3, into=99) == 3
 
 
-def test_conversion_is_exact_or_rounds_as_told():
+def test_conversion_is_exact_or_rounds_in_the_given_direction():
     units = Units(
         [_uom(1, "m", "1", "1"), _uom(2, "min", "0.016666666667", "60"), _uom(3, "ft", "0.3048", "3.280839895013")]
     )

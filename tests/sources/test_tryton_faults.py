@@ -75,7 +75,7 @@ async def test_reference_data_is_read_once_by_many_readers():
         assert (counts["product.uom"], counts["stock.location"]) == (1, 1)
 
 
-async def test_reference_data_is_served_on_when_it_cannot_be_read_anew():
+async def test_reference_data_is_served_stale_when_it_cannot_be_refreshed():
     async with tryton_upstream() as upstream, connected(upstream, reference_ttl=0) as source:
         before = await source.warehouses.all(SYSTEM)
         upstream.rows["stock.location"] = lambda read: Response("<h1>Internal Server Error</h1>", 500)
@@ -142,7 +142,7 @@ async def test_credit_state_follows_from_limit_and_open_amount(limit, used, stat
         ([{"id": 1, "type": "percent"}, {"id": 2, "type": "remainder"}], None),
     ],
 )
-async def test_net_days_are_told_where_the_term_has_such(lines, days):
+async def test_net_days_are_set_where_the_term_has_them(lines, days):
     row = _party(customer_payment_term={"id": 1, "name": "Term", "lines": lines})
     async with tryton_upstream(party__party=[row]) as upstream, connected(upstream) as source:
         customer = (await source.customers.by_number(SYSTEM, ["CUST-1"]))["CUST-1"]
@@ -250,7 +250,7 @@ async def test_moves_become_reservations_and_dated_changes():
         assert level.orders == {"SO-1", "SO-2", "77", "SO-3"}
 
 
-async def test_item_kept_in_another_unit_than_it_is_sold_in_is_asked_again_in_its_own():
+async def test_item_stocked_in_another_unit_than_sold_is_priced_again_in_its_own():
     """A bag of 25 kg kept by the kilogram: asked in pieces, Tryton counts quantity and price in bags."""
 
     def answer(read: Read) -> Any:
@@ -324,7 +324,7 @@ async def _order(**other: Any):
         return (await source.orders.by_id(SYSTEM, ["9"]))["9"]
 
 
-async def test_states_nobody_told_us_of_are_unknown_and_keep_their_name():
+async def test_unmapped_states_are_unknown_and_keep_their_name():
     order = await _order(state="parked", shipments=[{"id": 1, "state": "lost at sea"}])
     assert (order.status, order.raw_status) == (OrderStatus.UNKNOWN, "parked")
     assert [(one.status, one.raw_status) for one in order.shipments or ()] == [(ShipmentStatus.UNKNOWN, "lost at sea")]

@@ -67,7 +67,7 @@ async def test_wrong_password_is_a_refusal_and_reads_over_rest_go_on():
         (Response("busy", 503), SourceUnavailable),
     ],
 )
-async def test_error_over_json_rpc_is_told_by_its_kind(answer, error):
+async def test_json_rpc_error_is_classified_by_its_kind(answer, error):
     async with tryton_upstream() as upstream, connected(upstream) as source:
         upstream.rpc = lambda method, params: answer
         with pytest.raises(error) as raised:

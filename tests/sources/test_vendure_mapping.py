@@ -71,7 +71,7 @@ async def test_money_has_the_digits_of_its_currency(currency, options, amount):
     assert str(order.totals.total.amount) == amount
 
 
-async def test_unknown_states_are_kept_and_counted():
+async def test_unknown_states_are_preserved_and_counted():
     sent = {"id": "9", "state": "Lost", "updatedAt": "2026-01-02T03:04:05Z", "lines": []}
     order = await _read(_orders(_order(state="Fraud check", fulfillments=[sent])))
     assert (order.status, order.raw_status) == (OrderStatus.UNKNOWN, "Fraud check")

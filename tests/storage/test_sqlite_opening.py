@@ -88,7 +88,7 @@ async def record_in_another_process(folder: Path, *keys: str) -> list[str]:
     return stdout.decode().split()
 
 
-async def test_processes_that_open_a_file_anew_see_and_wake_each_other(tmp_path: Path):
+async def test_processes_that_reopen_a_file_see_and_wake_each_other(tmp_path: Path):
     """A process that closes the file deletes its write-ahead log, unless the others hold their locks on the file. They
     would lose them by opening the file again other than through SQLite."""
     first, second = (connect_events(Settings(data_dir=tmp_path)) for _ in range(2))

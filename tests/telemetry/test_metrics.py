@@ -115,7 +115,7 @@ async def test_prices_count_from_the_moment_at_which_they_were_quoted():
     assert value("tradegraph_price_age_seconds_count", source="erp-a") == 1
 
 
-async def test_event_counts_once_however_it_is_read_and_only_if_both_moments_are_told():
+async def test_event_lag_is_measured_once_and_only_if_both_times_are_known():
     shipments = compiled(SHIPMENTS, Ports(10, None, 20), "carrier-a")
     await shipments.by_id(WHO, ["1"])
     await shipments.by_tracking_number(WHO, ["1"])

@@ -162,7 +162,7 @@ async def firing(client: httpx.AsyncClient) -> set[tuple[str, str]]:
 
 @with_prometheus
 @pytest.mark.timeout(300)
-async def test_alerts_fire_when_a_backend_fails_and_when_the_gateway_is_gone(dated_sandbox: Sandbox, tmp_path: Path):
+async def test_alerts_fire_when_a_backend_fails_and_when_the_gateway_is_down(dated_sandbox: Sandbox, tmp_path: Path):
     query = '{ order(by: {number: "SO-100040"}) { number shipments { trackingNumber } } }'
     async with asyncio.timeout(100), AsyncExitStack() as running:
         graph = await running.enter_async_context(gateway(dated_sandbox))

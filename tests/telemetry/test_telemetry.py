@@ -27,7 +27,7 @@ def sample(metrics: telemetry.Metrics, name: str, **labels: str) -> float | None
 # The scope
 
 
-def test_scope_holds_inside_and_is_gone_outside():
+def test_scope_is_set_inside_and_reset_outside():
     with telemetry.open_scope(request_id="a", correlation_id="b") as opened:
         assert telemetry.current() is opened
         assert (opened.request_id, opened.correlation_id, opened.deadline) == ("a", "b", None)
@@ -89,7 +89,7 @@ def test_hostile_id_is_replaced(text):
         (None, False),
     ],
 )
-def test_only_a_well_formed_traceparent_is_kept(text, kept):
+def test_only_a_well_formed_traceparent_is_accepted(text, kept):
     assert telemetry.safe_traceparent(text) == (text if kept else None)
 
 

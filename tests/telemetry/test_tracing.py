@@ -259,7 +259,7 @@ def requests_in(out: io.StringIO) -> list[dict[str, Any]]:
     return [line for line in map(json.loads, out.getvalue().splitlines()) if line["event"] == "request"]
 
 
-async def test_collector_that_is_gone_costs_no_operation(dated_sandbox: Sandbox):
+async def test_unavailable_collector_fails_no_operation(dated_sandbox: Sandbox):
     settings = TelemetrySettings(otlp_endpoint="http://127.0.0.1:9")
     async with gateway(dated_sandbox, telemetry=settings) as graph:
         assert "errors" not in await asked(graph, **HEADERS)
@@ -300,7 +300,7 @@ except ConfigurationError as error:
         ("shop=" + "a" * 508, None),
     ],
 )
-def test_tracestate_is_kept_if_it_is_well_formed(given: str, kept: str | None):
+def test_tracestate_is_accepted_if_it_is_well_formed(given: str, kept: str | None):
     assert telemetry.safe_tracestate(given) == kept
 
 

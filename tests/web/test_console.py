@@ -69,7 +69,7 @@ async def test_data_is_refused_to_strangers(graph: Graph, headers: dict[str, str
 
 
 @pytest.mark.parametrize("principal", [OPERATIONS, ADMIN], ids=["operations", "admin"])
-async def test_data_is_for_operators_and_kept_by_nobody(graph: Graph, principal: dict[str, str]):
+async def test_data_requires_the_operations_role_and_is_not_cacheable(graph: Graph, principal: dict[str, str]):
     answer = await graph.client.get("/console/state", headers=principal)
     assert (answer.status_code, answer.headers["cache-control"]) == (200, "no-store")
     assert [source["name"] for source in answer.json()["sources"]] == ["commerce", "erp", "logistics"]
@@ -105,7 +105,7 @@ async def test_it_can_be_switched_off(dated_sandbox: Sandbox):
 # What is told
 
 
-async def test_documents_that_ran_are_told_with_what_they_asked(watched: Graph):
+async def test_executed_documents_are_listed_with_their_calls(watched: Graph):
     for _ in range(3):
         await view(watched)
     await view(watched, "customer_card")
@@ -127,7 +127,7 @@ async def test_slowest_document_comes_first(watched: Graph):
     assert told[0]["latencyP99"] >= 80
 
 
-async def test_what_answers_lack_is_told_by_field_and_source(watched: Graph):
+async def test_missing_data_is_listed_by_field_and_source(watched: Graph):
     await watched.turn("logistics", **FAILING)
     await watched.turn("logistics", resource="batch", **FAILING)
     await view(watched, "order_tracking")
@@ -136,7 +136,7 @@ async def test_what_answers_lack_is_told_by_field_and_source(watched: Graph):
     assert told["lost"] == [{"path": "order.shipments", "source": "logistics", "code": "SOURCE_UNAVAILABLE"}]
 
 
-async def test_what_is_kept_is_told_by_type(watched: Graph):
+async def test_cache_sizes_are_listed_by_type(watched: Graph):
     before = {(one["source"], one["type"]): one for one in (await state(watched))["cache"]["types"]}
     for _ in range(2):
         await watched.ask('{ item(by: {sku: "SKU-0001"}) { name } }')
@@ -148,7 +148,7 @@ async def test_what_is_kept_is_told_by_type(watched: Graph):
     assert (cache["store"], cache["enabled"], cache["most"]) == ("memory", True, 50_000)
 
 
-async def test_budgets_are_told_by_client_and_people_are_not_named(watched: Graph):
+async def test_budgets_are_listed_by_client_and_users_are_not_named(watched: Graph):
     await view(watched)
     told = await state(watched)
     (client,) = told["clients"]
@@ -205,7 +205,7 @@ def hanging(pid: int) -> Iterator[None]:
         os.kill(pid, signal.SIGCONT)
 
 
-async def test_page_hears_of_every_worker(dated_sandbox: Sandbox, tmp_path: Path):
+async def test_page_shows_every_worker(dated_sandbox: Sandbox, tmp_path: Path):
     """A connection leads to one of them, and no answer keeps its connection."""
     environment = served(dated_sandbox, data_dir=tmp_path, server={"workers": 2})
     heard: dict[int, str] = {}
@@ -302,7 +302,7 @@ async def test_no_table_is_cut_on_a_small_desktop(watched: Graph):
 
 @pytest.mark.browser
 @pytest.mark.timeout(300)
-async def test_buyer_is_told_that_it_is_not_for_him_and_sees_nothing(watched: Graph):
+async def test_buyer_gets_a_forbidden_message_and_sees_no_data(watched: Graph):
     async with browsing() as page:
         await opened(page, watched, BUYER)
         told = await page.until("document.querySelector('#refusal')?.innerText")

@@ -132,7 +132,7 @@ async def test_orders_of_another_tenant_are_neither_returned_nor_counted(orderin
 # Reads
 
 
-async def test_queue_is_told_by_state_with_age_cause_and_actions(ordering: Graph):
+async def test_queue_is_listed_by_state_with_age_cause_and_actions(ordering: Graph):
     at = NOON.timestamp() - 90
     await stored(
         ordering, failed(at=at), failed("CUST-0002", at=at + 30, sent_at=at), intake(state=IntakeState.HELD, at=at)
@@ -343,7 +343,7 @@ async def test_click_on_retry_leads_to_one_order(ordering: Graph):
 
 @pytest.mark.browser
 @pytest.mark.timeout(300)
-async def test_two_operators_who_click_at_once_post_one_order_and_one_is_told(ordering: Graph):
+async def test_two_operators_who_click_at_once_post_one_order_and_one_gets_a_conflict(ordering: Graph):
     one = failed()
     await stored(ordering, one)
     async with browsing() as here, browsing() as there:

@@ -28,7 +28,7 @@ async def watched(dated_sandbox: Sandbox) -> AsyncIterator[Graph]:
         yield running
 
 
-async def test_calls_are_counted_by_minute_and_kept_for_an_hour():
+async def test_calls_are_counted_by_minute_for_an_hour():
     now = 600.0
     sources = connect_all(Settings(sources=sandbox_sources({"erp": "http://127.0.0.1:1"}, "none")))
     timeline = Timeline(sources, clock=lambda: now)
@@ -64,7 +64,7 @@ async def give_up(graph: Graph) -> None:
     await store.close()
 
 
-async def test_dead_letters_and_endpoints_are_told(watched: Graph):
+async def test_dead_letters_and_endpoints_are_listed(watched: Graph):
     await give_up(watched)
     events = (await state(watched))["events"]
     assert (events["deadLetters"], events["postponed"], events["error"]) == (1, 0, None)
@@ -82,7 +82,7 @@ async def test_lag_of_topics_is_shown(watched: Graph):
     ]
 
 
-async def test_operations_are_told_by_minute(watched: Graph):
+async def test_operations_are_counted_by_minute(watched: Graph):
     before = sum((await state(watched))["operations"]["ok"])
     await view(watched)
     told = await state(watched)
@@ -133,7 +133,7 @@ async def test_page_does_not_soothe_in_an_outage(watched: Graph):
 
 @pytest.mark.browser
 @pytest.mark.timeout(300)
-async def test_documents_of_one_name_are_told_apart(watched: Graph):
+async def test_documents_of_one_name_are_listed_separately(watched: Graph):
     for text in ("query Twice { me { subject } }", "query Twice { me { roles } }", "query Once { me { subject } }"):
         await watched.ask(text)
     async with browsing() as page:

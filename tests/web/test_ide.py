@@ -74,7 +74,7 @@ async def test_editor_and_response_are_below_each_other_on_a_phone(gateway: str)
 
 @pytest.mark.browser
 @pytest.mark.timeout(300)
-async def test_schema_is_read_anew_when_a_token_is_put_in(gateway: str):
+async def test_schema_is_reloaded_when_a_token_is_entered(gateway: str):
     async with browsing() as page:
         await page.open(f"{gateway}/ide/")
         await page.until("document.body.innerText.includes('no token: requests are refused')")
@@ -99,7 +99,7 @@ async def test_page_is_served_under_a_strict_policy(gateway: str):
     assert "frame-ancestors 'none'" in policy
 
 
-async def test_assets_are_kept_by_browsers_and_sent_as_they_lie(gateway: str):
+async def test_assets_are_cacheable_and_served_unchanged(gateway: str):
     name = next((STATIC / "assets").glob("index-*.js.gz"))
     address = f"/ide/assets/{name.name.removesuffix('.gz')}"
     async with httpx.AsyncClient(base_url=gateway) as client:

@@ -116,7 +116,7 @@ async def test_steps_come_by_themselves_once_each_through_a_killed_gateway(
 
 @pytest.mark.browser
 @pytest.mark.timeout(300)
-async def test_steps_told_while_the_device_is_offline_are_not_missed(moving: Sandbox):
+async def test_steps_sent_while_the_device_is_offline_are_not_missed(moving: Sandbox):
     """They are in the log before the page is back: it has them only if it resumes after its cursor."""
     offline = {"latency": 0, "downloadThroughput": -1, "uploadThroughput": -1}
     async with dock(moving) as there, browsing() as page:
@@ -181,7 +181,7 @@ async def test_page_shows_what_is_in_the_parcel(graph_of_today: Graph):
 
 @pytest.mark.browser
 @pytest.mark.timeout(300)
-async def test_who_may_not_see_customers_stays_at_the_door(graph_of_today: Graph):
+async def test_caller_without_customers_sees_the_sign_in_only(graph_of_today: Graph):
     async with browsing() as page:
         await opened(page, str(graph_of_today.client.base_url).rstrip("/"), principal=OPERATIONS)
         assert (
@@ -193,7 +193,7 @@ async def test_who_may_not_see_customers_stays_at_the_door(graph_of_today: Graph
 
 @pytest.mark.browser
 @pytest.mark.timeout(300)
-async def test_signature_is_shown_as_masked_as_it_is_told(graph_of_today: Graph):
+async def test_signature_is_shown_masked(graph_of_today: Graph):
     """A sales rep is told initials, and the page has no more than that."""
     rep = signed(Role.SALES_REP, "CUST-0001")
     signatures = {}

@@ -141,7 +141,7 @@ async def test_updates_are_posted_signed_and_in_order(office: Office):
     assert await office.store.pending("ep1") == []
 
 
-async def test_failed_delivery_comes_again_under_its_id_and_later_ones_of_its_thing_wait(office: Office):
+async def test_failed_delivery_is_retried_with_its_id_and_blocks_later_ones_of_its_subject(office: Office):
     office.receiver.answer = failing(500, 503, thing="S1")
     async with office.courier():
         *_, last = await office.record(("S1", "PENDING"), ("S1", "DELIVERED"), ("S2", "PENDING"))
@@ -155,7 +155,7 @@ async def test_failed_delivery_comes_again_under_its_id_and_later_ones_of_its_th
     assert await office.store.pending("ep1") == []
 
 
-async def test_what_failed_is_kept_over_a_stop_and_goes_first(office: Office):
+async def test_failed_deliveries_survive_a_restart_and_are_sent_first(office: Office):
     office.frozen = NOON
     office.receiver.answer = lambda _: Response(status_code=500)
     slow = QUICK.model_copy(update={"retry_first": 600.0, "retry_most": 600.0})
@@ -204,7 +204,7 @@ async def test_retry_after_is_honoured(office: Office):
     assert office.told == [["S1", "PENDING"]], "who asks for time is not asked for something else either"
 
 
-async def test_gone_disables(office: Office):
+async def test_status_410_disables_the_endpoint(office: Office):
     office.receiver.answer = lambda _: Response(status_code=410)
     async with office.courier() as working:
         await office.record(("S1", "PENDING"))
@@ -212,7 +212,7 @@ async def test_gone_disables(office: Office):
             await asyncio.wait_for(working, 120)
 
 
-async def test_after_its_hours_a_delivery_is_dead_and_the_next_of_its_thing_goes_on(office: Office):
+async def test_expired_delivery_is_dead_lettered_and_the_next_of_its_subject_is_sent(office: Office):
     office.frozen, later = NOON, NOON + timedelta(hours=36)
 
     def answer(letter: Letter) -> Response:
@@ -314,7 +314,7 @@ async def test_source_that_cannot_be_read_is_not_the_endpoints_fault(office: Off
     assert office.told == [["S1", "PENDING"]]
 
 
-async def test_updates_that_are_gone_are_told(office: Office, tmp_path: Path):
+async def test_trimmed_updates_are_reported(office: Office, tmp_path: Path):
     await office.events.commit_offset(office.endpoint.reader_name, await cursor_of_another_log(tmp_path / "other"))
     async with office.courier():
         await office.receiver.until(1)

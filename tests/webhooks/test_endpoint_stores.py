@@ -66,7 +66,7 @@ async def test_change_is_noticed_elsewhere_and_based_on_what_was_read(connect: C
     assert await ours.all() == [endpoint()]
 
 
-async def test_deliveries_wait_in_the_order_in_which_they_were_kept_first(connect: Connect):
+async def test_deliveries_are_pending_in_the_order_of_their_first_storing(connect: Connect):
     store = connect()
     await store.save([delivery("c9"), delivery("c1")])
     again = delivery("c9", attempts=2, cause="no answer within 10 s")

@@ -179,7 +179,7 @@ async def test_last_address_says_why_none_was_reached():
     assert "127.0.0.3" in (outcome.cause or "")
 
 
-async def test_name_that_changes_its_meaning_is_checked_anew_and_reaches_nothing():
+async def test_name_that_resolves_differently_is_checked_again_and_not_connected():
     """DNS rebinding: the first answer is harmless, the second is not."""
     async with receiving() as inside:
         answers = iter([["192.88.98.1"], ["127.0.0.1"]])
@@ -257,7 +257,7 @@ async def test_endless_answer_is_not_read_to_its_end():
     ],
     ids=["silence", "a head without end", "another protocol"],
 )
-async def test_what_is_no_answer_is_told_as_such(sent: bytes, cause: str):
+async def test_invalid_response_is_reported(sent: bytes, cause: str):
     async def answer(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         writer.write(sent)
         await writer.drain()

@@ -32,7 +32,7 @@ async def hints(docked: Dock) -> list[str | None]:
     return [one.hint.id for one in await docked.log.claim("test", 100, 0.1)]
 
 
-async def test_a_signed_webhook_is_kept_and_acknowledged(docked: Dock):
+async def test_signed_webhook_is_stored_and_acknowledged(docked: Dock):
     answer = await docked.post({"events": [event("shp-000001", "e-1"), event("shp-000002", "e-2")]})
     assert (answer.status_code, answer.json()) == (202, {"notices": 2, "new": 2})
     found = await docked.updates(2)

@@ -104,7 +104,7 @@ async def partner(dated_sandbox: Sandbox) -> AsyncIterator[Partner]:
         yield partner
 
 
-async def test_partner_is_told_by_its_own_document_signed_and_its_own_rows_only(partner: Partner):
+async def test_partner_gets_signed_payloads_of_its_own_document_and_rows_only(partner: Partner):
     await partner.bind()
     _, cursor = await partner.happens(THEIRS, OURS)
     (letter,) = await partner.receiver.until(1)
@@ -135,7 +135,7 @@ async def test_variables_say_which_updates(partner: Partner):
     assert letter.said["data"]["shipmentUpdates"]["shipment"]["trackingNumber"] == THEIRS
 
 
-async def test_orders_are_told_too(partner: Partner):
+async def test_orders_are_delivered_too(partner: Partner):
     await partner.bind(ORDERS)
     order = (await partner.graph.data('{ order(by: {number: "SO-100040"}) { id } }'))["order"]
     changed = ChangeEvent(
@@ -175,7 +175,7 @@ async def test_source_that_is_away_costs_time_and_nothing_else(partner: Partner)
     assert letter.said["data"]["shipmentUpdates"]["shipment"]["trackingNumber"] == OURS
 
 
-async def test_paused_endpoint_is_told_afterwards_what_it_missed(partner: Partner):
+async def test_resumed_endpoint_gets_the_events_it_missed(partner: Partner):
     made = await partner.bind(state=EndpointState.PAUSED)
     await partner.happens(OURS)
     await put(partner.store, replace(made, state=EndpointState.ACTIVE))
@@ -183,7 +183,7 @@ async def test_paused_endpoint_is_told_afterwards_what_it_missed(partner: Partne
     assert letter.said["data"]["shipmentUpdates"]["shipment"]["trackingNumber"] == OURS
 
 
-async def test_gone_disables_with_a_reason(partner: Partner):
+async def test_status_410_disables_the_endpoint_with_a_reason(partner: Partner):
     partner.receiver.answer = lambda _: Response(status_code=410)
     await partner.bind()
     await partner.happens(OURS)

@@ -225,7 +225,7 @@ async def test_new_worker_that_does_not_start_leaves_the_old_ones(dated_sandbox:
         assert (await ask(client))["data"]["item"]["sku"] == "SKU-0001"
 
 
-async def test_wrong_setting_is_told_once_and_stops_the_start(dated_sandbox: Sandbox, tmp_path: Path):
+async def test_wrong_setting_is_reported_once_and_stops_the_start(dated_sandbox: Sandbox, tmp_path: Path):
     environment = served(dated_sandbox, data_dir=tmp_path, server={"workers": 3})
     few = environment["TRADEGRAPH_SOURCES"].replace('"concurrency": 64', '"concurrency": 2')
     with pytest.raises(AssertionError):

@@ -91,10 +91,10 @@ class Ingestion:
         """Enqueue the hints of a broker's messages; how many were new. They are durable when this returns."""
         return await self._enqueue(source, hints, "broker")
 
-    async def _enqueue(self, source: str, hints: Sequence[ChangeHint], way: str) -> int:
+    async def _enqueue(self, source: str, hints: Sequence[ChangeHint], transport: str) -> int:
         new = sum(await self._events.enqueue(hints))
         if new:
-            metrics().events.hints.labels(source, way).inc(new)
+            metrics().events.hints.labels(source, transport).inc(new)
         return new
 
     async def _observe(self, source: str, hints: Sequence[ChangeHint]) -> bool:

@@ -182,15 +182,15 @@ class IngestWorker:
             else:
                 done[outcome] += about[key]
                 changed += updates
-        leased = [one for some in done.values() for one in some]
+        leased = [one for hints in done.values() for one in hints]
         if not leased:
             return
         recorded = await self._events.record(leased, changed)
         if changed and not recorded:
             return  # Another worker claimed them in the meantime.
-        for outcome, some in done.items():
-            metrics().events.read.labels(name, outcome).inc(len(some))
-        self._note_lag(name, [one for outcome in ("changed", "deleted") for one in done[outcome]])
+        for outcome, hints in done.items():
+            metrics().events.read.labels(name, outcome).inc(len(hints))
+        self._observe_lag(name, [one for outcome in ("changed", "deleted") for one in done[outcome]])
 
     async def _outcome(
         self, kind: ChangeKind, name: str, key: str, leased: Sequence[LeasedHint], now: Sequence[ChangeEvent]
@@ -231,7 +231,7 @@ class IngestWorker:
         )
         detail = error.detail if isinstance(error, TradegraphError) else repr(error)
         log.info("subjects_not_fetched", cause=cause, detail=detail, subjects=len(about))
-        for one in (one for some in about.values() for one in some):
+        for one in (one for hints in about.values() for one in hints):
             age = (self._clock() - one.hint.received_at).total_seconds()
             if one.attempts < self._settings.attempts or (away and age < self._settings.patience):
                 await self._postpone(one, cause)
@@ -250,7 +250,7 @@ class IngestWorker:
         await self._events.dead_letter(one, cause)
         metrics().events.read.labels(hint.source, "buried").inc()
 
-    def _note_lag(self, name: str, leased: Sequence[LeasedHint]) -> None:
+    def _observe_lag(self, name: str, leased: Sequence[LeasedHint]) -> None:
         now, lag = self._clock(), metrics().events.lag
         for hint in (one.hint for one in leased):
             lag.labels(name, "notice").observe(max((now - hint.received_at).total_seconds(), 0))

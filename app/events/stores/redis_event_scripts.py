@@ -14,7 +14,7 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass, field
 
-from app.events.stores.sequences import MOST_BEYOND
+from app.events.stores.sequences import MAX_OUT_OF_ORDER
 
 PREFIX = "{tradegraph:events}:"
 BELL = f"{PREFIX}bell"
@@ -267,7 +267,7 @@ while true do
   call('ZREM', beyond, first)
   next = next + 1
 end
-if call('ZCARD', beyond) > {MOST_BEYOND} then
+if call('ZCARD', beyond) > {MAX_OUT_OF_ORDER} then
   next = tonumber(call('ZRANGE', beyond, -1, -1)[1]) + 1
   call('DEL', beyond)
 end

@@ -27,7 +27,7 @@ TIMEOUT = 1.0
 """Seconds for a script; each is on a disk before it is answered, if Redis is set up so."""
 BLOCK = 0.4
 """Seconds that a listener blocks in one call."""
-AGAIN = 0.1
+RECONNECT_PAUSE = 0.1
 """Seconds until a listener reconnects."""
 TRIM_STEP = 1_000
 
@@ -49,7 +49,7 @@ class RedisEvents:
         self._listening = connect(settings, timeout=TIMEOUT)
         self._retention = retention
         self._clock = clock or (lambda: 0.0)
-        self._batch = BatchQueue(self._go, most=256)
+        self._batch = BatchQueue(self._run_batch, most=256)
         self._listener: asyncio.Task[None] | None = None
         self._connected = False
         self._updates = Notifier()
@@ -57,7 +57,7 @@ class RedisEvents:
 
     async def enqueue(self, hints: Sequence[ChangeHint]) -> Sequence[bool]:
         arguments = [part for one in hints for part in (*_identity(one), _subject(one) + _json(one))]
-        new = [bool(fresh) for fresh in await self._do(scripts.ENQUEUE, *arguments)]
+        new = [bool(fresh) for fresh in await self._call(scripts.ENQUEUE, *arguments)]
         if any(new):
             self._claims.notify()
         return new
@@ -69,7 +69,7 @@ class RedisEvents:
     async def claim(self, worker: str, limit: int, lease: float) -> Sequence[LeasedHint]:
         """See `EventLog.claim`. Which worker has a hint is known by its attempts."""
         with self._claims.claiming() as claim:
-            found = await self._do(scripts.CLAIM, limit, lease)
+            found = await self._call(scripts.CLAIM, limit, lease)
             claim.exhausted = len(found) < limit
         with _readable():
             return [
@@ -78,12 +78,12 @@ class RedisEvents:
             ]
 
     async def renew(self, leased: Sequence[LeasedHint], lease: float) -> None:
-        await self._do(scripts.RENEW, lease, *(part for one in leased for part in (one.number, one.attempts)))
+        await self._call(scripts.RENEW, lease, *(part for one in leased for part in (one.number, one.attempts)))
 
     async def record(self, leased: Sequence[LeasedHint], updates: Sequence[ChangeEvent]) -> Sequence[LoggedEvent]:
-        mine = [part for one in leased for part in (one.number, one.attempts)]
+        leases = [part for one in leased for part in (one.number, one.attempts)]
         arguments = [part for one in updates for part in (_subject(one), _json(one))]
-        log, *positions = await self._do(scripts.RECORD, len(leased), *mine, *arguments)
+        log, *positions = await self._call(scripts.RECORD, len(leased), *leases, *arguments)
         self._claims.notify()  # What came meanwhile for the same thing is free now.
         if not positions:
             return ()
@@ -91,43 +91,43 @@ class RedisEvents:
         return [_recorded(log, int(at), update) for at, update in zip(positions, updates, strict=True)]
 
     async def postpone(self, leased: LeasedHint, cause: str, seconds: float) -> None:
-        await self._do(scripts.POSTPONE, leased.number, leased.attempts, seconds, cause)
+        await self._call(scripts.POSTPONE, leased.number, leased.attempts, seconds, cause)
         self._claims.notify()
 
     async def postponed(self, limit: int = 100) -> Sequence[PostponedHint]:
         with _readable():
-            return [_postponed(*entry) for entry in await self._do(scripts.POSTPONED, limit)]
+            return [_postponed(*entry) for entry in await self._call(scripts.POSTPONED, limit)]
 
     async def dead_letter(self, leased: LeasedHint, cause: str) -> None:
-        await self._do(scripts.DEAD_LETTER, leased.number, leased.attempts, cause)
+        await self._call(scripts.DEAD_LETTER, leased.number, leased.attempts, cause)
         self._claims.notify()
 
     async def dead_letters(self, limit: int = 100) -> Sequence[DeadHint]:
         with _readable():
-            return [_dead(*entry) for entry in await self._do(scripts.DEAD_LETTERS, limit)]
+            return [_dead(*entry) for entry in await self._call(scripts.DEAD_LETTERS, limit)]
 
     async def replay(self, numbers: Sequence[str] | None = None) -> int:
         named = ["all"] if numbers is None else ["named", *(number for number in numbers if number.isdecimal())]
-        count = await self._do(scripts.REPLAY, *named)
+        count = await self._call(scripts.REPLAY, *named)
         self._claims.notify()
         return count
 
     async def latest(self, kind: ChangeKind, source: str, key: str) -> ChangeEvent | None:
-        body = await self._do(scripts.LATEST, subject_digest(kind, source, key))
+        body = await self._call(scripts.LATEST, subject_digest(kind, source, key))
         with _readable():
             return None if body is None else msgspec.json.decode(body, type=ChangeEvent)
 
     async def newest(self, limit: int) -> Sequence[LoggedEvent]:
-        log, found = await self._do(scripts.NEWEST, limit)
+        log, found = await self._call(scripts.NEWEST, limit)
         return _entries(log, reversed(found))
 
     async def end(self) -> str:
-        log, position = await self._do(scripts.END)
+        log, position = await self._call(scripts.END)
         return str(LogPosition(bytes.fromhex(log.decode()), int(position)))
 
     async def read(self, after: str, limit: int = 500) -> EventPage:
         requested = parse_cursor(after)
-        log, trimmed_to, why, begin, found = await self._do(
+        log, trimmed_to, why, begin, found = await self._call(
             scripts.READ, requested.log.hex(), requested.position, limit
         )
         start = LogPosition(bytes.fromhex(log.decode()), int(begin))
@@ -154,17 +154,17 @@ class RedisEvents:
             await cast("Any", self._redis.hset(f"{scripts.PREFIX}places", name, cursor))
 
     async def acquire_lease(self, name: str, worker: str, lease: float) -> bool:
-        return await self._do(scripts.ACQUIRE_LEASE, name, worker, lease) == 1
+        return await self._call(scripts.ACQUIRE_LEASE, name, worker, lease) == 1
 
     async def observe_sequence(self, source: str, numbers: Sequence[int]) -> bool:
-        return await self._do(scripts.OBSERVE_SEQUENCE, source, *sorted(set(numbers))) == 1
+        return await self._call(scripts.OBSERVE_SEQUENCE, source, *sorted(set(numbers))) == 1
 
     async def reset_sequence(self, source: str) -> None:
-        await self._do(scripts.RESET_SEQUENCE, source)
+        await self._call(scripts.RESET_SEQUENCE, source)
 
     async def trim(self) -> int:
         retention, count = self._retention, 0
-        while part := await self._do(scripts.TRIM, retention.seconds, retention.updates, retention.bytes, TRIM_STEP):
+        while part := await self._call(scripts.TRIM, retention.seconds, retention.updates, retention.bytes, TRIM_STEP):
             count += part
         return count
 
@@ -177,26 +177,26 @@ class RedisEvents:
         await self._redis.aclose()
         await self._listening.aclose()
 
-    async def _do(self, script: scripts.Script, *arguments: str | float) -> Any:
+    async def _call(self, script: scripts.Script, *arguments: str | float) -> Any:
         (answer,) = await self._batch.add([ScriptCall(script, (self._clock(), secrets.token_hex(8), *arguments))])
         if isinstance(answer, Exception):
             raise StoreUnavailable(detail=f"redis: {answer}") from answer
         return answer
 
-    async def _go(self, requested: Sequence[ScriptCall]) -> Sequence[Any]:
+    async def _run_batch(self, requested: Sequence[ScriptCall]) -> Sequence[Any]:
         """Run scripts in one round trip. A restarted server has lost its scripts: they are loaded again."""
         with translate_errors():
-            answers = await self._answers(requested)
+            answers = await self._send_batch(requested)
             forgotten = [index for index, answer in enumerate(answers) if isinstance(answer, NoScriptError)]
             if forgotten:
                 for text in {requested[index].script.text for index in forgotten}:
                     await self._redis.script_load(text)
-                again = await self._answers([requested[index] for index in forgotten])
+                again = await self._send_batch([requested[index] for index in forgotten])
                 for index, answer in zip(forgotten, again, strict=True):
                     answers[index] = answer
         return answers
 
-    async def _answers(self, requested: Sequence[ScriptCall]) -> list[Any]:
+    async def _send_batch(self, requested: Sequence[ScriptCall]) -> list[Any]:
         pipe = self._redis.pipeline(transaction=False)
         for script, arguments in requested:
             pipe.evalsha(script.digest, 1, scripts.PREFIX, *arguments)
@@ -219,7 +219,7 @@ class RedisEvents:
                 if self._connected:
                     logged.warning("event_log_disconnected", detail=str(error))
                 self._connected = False
-                await asyncio.sleep(AGAIN)
+                await asyncio.sleep(RECONNECT_PAUSE)
 
     async def _read_notifications(self) -> None:
         last: Any = "0"

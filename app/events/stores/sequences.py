@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 from msgspec import Struct, field
 
-MOST_BEYOND = 10_000
+MAX_OUT_OF_ORDER = 10_000
 """Numbers remembered beyond a gap; with more, the gap is closed."""
 
 
@@ -27,7 +27,7 @@ class SequenceTracker(Struct):
         while self.next in self.beyond:
             self.beyond.discard(self.next)
             self.next += 1
-        if len(self.beyond) > MOST_BEYOND:
+        if len(self.beyond) > MAX_OUT_OF_ORDER:
             self.reset()
         return len(self.beyond) > before
 

@@ -41,8 +41,8 @@ CREATE TABLE IF NOT EXISTS leads (name TEXT PRIMARY KEY, worker TEXT NOT NULL, u
 CREATE TABLE IF NOT EXISTS sequences (source TEXT PRIMARY KEY, body TEXT NOT NULL) WITHOUT ROWID;
 """
 ENQUEUE = "INSERT INTO notices (thing, body) SELECT value ->> 0, value ->> 1 FROM json_each(?)"
-SEE = "INSERT INTO seen SELECT value, ? FROM json_each(?)"
-SEEN = "SELECT json_group_array(digest) FROM seen WHERE digest IN (SELECT value FROM json_each(?))"
+INSERT_SEEN = "INSERT INTO seen SELECT value, ? FROM json_each(?)"
+SELECT_SEEN = "SELECT json_group_array(digest) FROM seen WHERE digest IN (SELECT value FROM json_each(?))"
 UNCLAIMED = """
 SELECT DISTINCT thing || coalesce(body ->> 'deleted', 0) FROM notices
 WHERE attempts = 0 AND body ->> 'id' IS NULL AND thing IN (SELECT value FROM json_each(?))
@@ -59,7 +59,7 @@ RENEW = """
 UPDATE notices SET until = ? WHERE worker IS NOT NULL AND until > ?
 AND (place, attempts) IN (SELECT value ->> 0, value ->> 1 FROM json_each(?))
 """
-MINE = """
+COUNT_LEASED = """
 SELECT count(*) FROM json_each(?) AS mine JOIN notices
 ON notices.place = mine.value ->> 0 AND attempts = mine.value ->> 1 AND worker IS NOT NULL
 """
@@ -93,7 +93,7 @@ def enqueue(sql: sqlite3.Connection, hints: Sequence[ChangeHint], now: float) ->
     """Append those that are new; five statements, however many they are."""
     digests = [None if hint.id is None else digest_of(hint.source, hint.id) for hint in hints]
     subjects = [subject_digest(hint.kind, hint.source, hint.key) for hint in hints]
-    seen = set(msgspec.json.decode(sql.execute(SEEN, (_json(digests),)).fetchone()[0], type=list[str]))
+    seen = set(msgspec.json.decode(sql.execute(SELECT_SEEN, (_json(digests),)).fetchone()[0], type=list[str]))
     anonymous = [subject for subject, hint in zip(subjects, hints, strict=True) if hint.id is None]
     waiting = {row[0] for row in sql.execute(UNCLAIMED, (_json(anonymous),))} if anonymous else set()
     rows: list[tuple[str, str]] = []
@@ -108,7 +108,7 @@ def enqueue(sql: sqlite3.Connection, hints: Sequence[ChangeHint], now: float) ->
             if digest is not None:
                 new.append(digest)
     if rows:
-        sql.execute(SEE, (now, _json(new)))
+        sql.execute(INSERT_SEEN, (now, _json(new)))
         sql.execute(ENQUEUE, (_json(rows),))
     return fresh
 
@@ -127,9 +127,9 @@ def record(
     sql: sqlite3.Connection, leased: Sequence[LeasedHint], updates: Sequence[ChangeEvent], now: float
 ) -> tuple[bytes, list[int]]:
     """The log's id and the positions of the appended events; none if another worker has claimed one of the hints."""
-    mine = _json([(int(one.number), one.attempts) for one in leased])
+    leases = _json([(int(one.number), one.attempts) for one in leased])
     log, last = head(sql)
-    if leased and sql.execute(MINE, (mine,)).fetchone()[0] != len(leased):
+    if leased and sql.execute(COUNT_LEASED, (leases,)).fetchone()[0] != len(leased):
         return log, []
     first = max(last + 1, int(now * 1e6))
     bodies = [_json(update) for update in updates]
@@ -138,7 +138,7 @@ def record(
         for index, (one, body) in enumerate(zip(updates, bodies, strict=True))
     ]
     for table in ("notices", "causes"):
-        sql.execute(f"DELETE FROM {table} WHERE place IN (SELECT value ->> 0 FROM json_each(?))", (mine,))  # noqa: S608
+        sql.execute(f"DELETE FROM {table} WHERE place IN (SELECT value ->> 0 FROM json_each(?))", (leases,))  # noqa: S608
     if rows:
         sql.execute(RECORD, (_json(rows),))
         size = sum(len(body.encode()) for body in bodies)
@@ -193,7 +193,7 @@ def head(sql: sqlite3.Connection) -> tuple[bytes, int]:
     return log, max(trimmed, last or 0)
 
 
-def news(sql: sqlite3.Connection) -> tuple[int, int]:
+def latest_numbers(sql: sqlite3.Connection) -> tuple[int, int]:
     """The newest event's position, and the newest hint's number."""
     (last,) = sql.execute("SELECT coalesce(max(place), 0) FROM notices").fetchone()
     return head(sql)[1], last
@@ -215,7 +215,7 @@ def newest(sql: sqlite3.Connection, limit: int) -> list[tuple[int, ChangeEvent]]
     return _updates(sql.execute(NEWEST, (limit,)))
 
 
-def stands(sql: sqlite3.Connection, position: int) -> bool:
+def event_exists(sql: sqlite3.Connection, position: int) -> bool:
     """Whether there is an event at a position."""
     return sql.execute("SELECT 1 FROM updates WHERE position = ?", (position,)).fetchone() is not None
 
@@ -261,7 +261,7 @@ def trim(sql: sqlite3.Connection, retention: Retention, now: float) -> int:
     before = int((now - retention.seconds) * 1e6)
     count_trimmed, freed, trimmed_to, lost = 0, 0, 0, None
     for position, length in sql.execute(oldest, (TRIM_STEP,)):
-        why = _why(position < before, count - count_trimmed > retention.updates, size - freed > retention.bytes)
+        why = _trim_reason(position < before, count - count_trimmed > retention.updates, size - freed > retention.bytes)
         if why is None:
             break
         count_trimmed, freed, trimmed_to, lost = count_trimmed + 1, freed + length, position, why
@@ -272,13 +272,13 @@ def trim(sql: sqlite3.Connection, retention: Retention, now: float) -> int:
     return count_trimmed
 
 
-def forget(sql: sqlite3.Connection, before: float) -> None:
+def delete_expired(sql: sqlite3.Connection, before: float) -> None:
     """Delete known ids and dead letters that are older than the retention."""
     sql.execute("DELETE FROM seen WHERE at < ?", (before,))
     sql.execute("DELETE FROM dead WHERE at < ?", (before,))
 
 
-def _why(old: bool, many: bool, large: bool) -> LossReason | None:
+def _trim_reason(old: bool, many: bool, large: bool) -> LossReason | None:
     if old:
         return LossReason.EXPIRED
     if many:

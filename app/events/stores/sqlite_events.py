@@ -17,7 +17,7 @@ from app.storage.batch_queue import BatchQueue, Notifier, WakeUp
 from app.storage.sqlite import SQLiteDatabase
 from app.storage.sqlite_store import SQLiteStore, SQLiteWatcher
 
-LOOK = 0.025
+WATCH_INTERVAL = 0.025
 """Seconds between two looks for what other processes have written."""
 
 
@@ -32,10 +32,10 @@ class SQLiteEvents:
         self._watcher: SQLiteWatcher | None = None
         self._updates = Notifier()
         self._claims = WakeUp()
-        self._notes = BatchQueue(self._note)
+        self._enqueued = BatchQueue(self._enqueue)
 
     async def enqueue(self, hints: Sequence[ChangeHint]) -> Sequence[bool]:
-        return await self._notes.add(hints)
+        return await self._enqueued.add(hints)
 
     async def wait_hints(self, seconds: float) -> None:
         self._watch()
@@ -117,7 +117,7 @@ class SQLiteEvents:
         now, count = self._clock(), 0
         while part := await self._store.write(lambda sql: rows.trim(sql, self._retention, now)):
             count += part
-        await self._store.write(lambda sql: rows.forget(sql, now - self._retention.seconds))
+        await self._store.write(lambda sql: rows.delete_expired(sql, now - self._retention.seconds))
         return count
 
     async def close(self) -> None:
@@ -126,7 +126,7 @@ class SQLiteEvents:
             await asyncio.to_thread(watcher.close)
         await self._store.close()
 
-    async def _note(self, hints: Sequence[ChangeHint]) -> Sequence[bool]:
+    async def _enqueue(self, hints: Sequence[ChangeHint]) -> Sequence[bool]:
         new = await self._store.write(lambda sql: rows.enqueue(sql, hints, self._clock()))
         if any(new):
             self._claims.notify()
@@ -137,13 +137,13 @@ class SQLiteEvents:
             return
         loop = asyncio.get_running_loop()
 
-        def notify(news: tuple[int, int]) -> None:
+        def notify(latest_numbers: tuple[int, int]) -> None:
             try:
-                loop.call_soon_threadsafe(self._notify, *news)
+                loop.call_soon_threadsafe(self._notify, *latest_numbers)
             except RuntimeError:  # The loop has ended, and nobody waits.
                 return
 
-        self._watcher = SQLiteWatcher(self._database, rows.news, notify, seconds=LOOK)
+        self._watcher = SQLiteWatcher(self._database, rows.latest_numbers, notify, seconds=WATCH_INTERVAL)
 
     def _notify(self, position: int, number: int) -> None:
         self._updates.notify(position)
@@ -152,7 +152,7 @@ class SQLiteEvents:
 
 def _page(sql: sqlite3.Connection, requested: LogPosition, limit: int) -> EventPage:
     log, trimmed_to, why = rows.trimmed(sql)
-    known = requested.log == log and requested.position > trimmed_to and rows.stands(sql, requested.position)
+    known = requested.log == log and requested.position > trimmed_to and rows.event_exists(sql, requested.position)
     start = requested if known else LogPosition(log, trimmed_to)
     entries = tuple(_recorded(log, *entry) for entry in rows.page(sql, start.position, limit))
     cursor = entries[-1].cursor if entries else str(start)

@@ -80,14 +80,14 @@ def measure(sets: list[FieldSet], fragments: Mapping[str, Measure]) -> Measure:
 
 def _leaves_first(fragments: Mapping[str, list[FieldSet]]) -> Iterator[str]:
     spreads = {name: [used for one in sets for used in one.spreads] for name, sets in fragments.items()}
-    begun: set[str] = set()
+    entered: set[str] = set()
     for top in spreads:
         waiting = [(top, False)]
         while waiting:
             name, ready = waiting.pop()
             if ready:
                 yield name
-            elif name in spreads and name not in begun:
-                begun.add(name)
+            elif name in spreads and name not in entered:
+                entered.add(name)
                 waiting.append((name, True))
                 waiting.extend((used, False) for used in spreads[name])

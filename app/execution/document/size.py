@@ -25,8 +25,8 @@ def check_size(operations: Iterable[FieldSet], fragments: Mapping[str, FieldSet]
     """Raise DocumentTooLarge for what would take too long to validate or to compile."""
     steps = 0
     for operation in operations:
-        for taken in _walk(operation, fragments):
-            steps += taken
+        for count in _walk(operation, fragments):
+            steps += count
             if steps > MAX_STEPS:
                 raise DocumentTooLarge
 

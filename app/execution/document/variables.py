@@ -28,7 +28,7 @@ from graphql.utilities.coerce_input_value import coerce_default_value
 Coerce = Callable[[Any], Any]
 """A value coerced to a type; Undefined for what graphql-core has to examine."""
 
-PLAIN: Mapping[Any, type] = {GraphQLString: str, GraphQLID: str, GraphQLBoolean: bool}
+UNCHANGED: Mapping[Any, type] = {GraphQLString: str, GraphQLID: str, GraphQLBoolean: bool}
 """Scalars that take values of this class as they are."""
 
 
@@ -101,11 +101,11 @@ def _coercer(type_: Any, within: frozenset[str]) -> Coerce | None:
         return item and _list(item)
     if isinstance(type_, GraphQLInputObjectType):
         return None if type_.name in within else _input_object(type_, within | {type_.name})
-    plain = PLAIN.get(type_)
-    return _leaf(type_) if plain is None else _plain(plain)
+    unchanged = UNCHANGED.get(type_)
+    return _leaf(type_) if unchanged is None else _unchanged(unchanged)
 
 
-def _plain(cls: type) -> Coerce:
+def _unchanged(cls: type) -> Coerce:
     return lambda value: value if value is None or type(value) is cls else Undefined
 
 

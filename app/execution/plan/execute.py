@@ -45,7 +45,7 @@ class PlanExecution:
             arguments = self._arguments_of(one)
             if one.edge is not None and one.edge.prefetch is not None and not isinstance(arguments, Exception):
                 one.edge.prefetch(self.ctx, **arguments)
-        await _together([self.root_field(one) for one in self.plan.tree.root.columns])
+        await _gather([self.root_field(one) for one in self.plan.tree.root.columns])
 
     def start(self) -> None:
         """Make the root's one row."""
@@ -67,7 +67,7 @@ class PlanExecution:
             answer = await edge.function(self.ctx, **arguments)
         except Exception as error:  # noqa: BLE001 - whatever failed is the field's answer
             answer = without_stack(error)
-        await self._answered(one, (answer,))
+        await self._store_and_descend(one, (answer,))
 
     def _prefetch_by_keys(self, selection: Selection, keys: Sequence[str]) -> None:
         """Start the reads that need only the objects' keys, concurrently with the objects' own."""
@@ -80,7 +80,7 @@ class PlanExecution:
                     one.edge.prefetch_by_keys(self.ctx, keys, **arguments)
 
     async def _field(self, one: PlanField, rows: Sequence[Any]) -> None:
-        await self._answered(one, await self._edge(one, rows))
+        await self._store_and_descend(one, await self._edge(one, rows))
 
     async def _edge(self, one: PlanField, rows: Sequence[Any]) -> Sequence[Any]:
         arguments = self._arguments_of(one)
@@ -96,36 +96,36 @@ class PlanExecution:
             ] * len(rows)
         return answers
 
-    async def _answered(self, one: PlanField, values: Sequence[Any]) -> None:
+    async def _store_and_descend(self, one: PlanField, values: Sequence[Any]) -> None:
         waiting: Waiting = []
-        self._take(one, values, waiting)
-        await _together([self._field(below, rows) for below, rows in waiting])
+        self._store_column(one, values, waiting)
+        await _gather([self._field(below, rows) for below, rows in waiting])
 
-    def _take(self, one: PlanField, values: Sequence[Any], waiting: Waiting) -> None:
+    def _store_column(self, one: PlanField, values: Sequence[Any], waiting: Waiting) -> None:
         """Store a column and the columns below it that are attributes; edges below it are added to `waiting`."""
         self.values[one.index] = values
         if one.level is not None:
             for selection, rows in self._by_selection(one.level, self._objects(one, values)):
-                self._take_rows(selection, rows, waiting)
+                self._store_rows(selection, rows, waiting)
         elif _failures(values) or (isinstance(one.type, GraphQLNonNull) and None in values):
             self.failed = True
 
-    def _take_rows(self, selection: Selection, rows: Sequence[Any], waiting: Waiting) -> None:
+    def _store_rows(self, selection: Selection, rows: Sequence[Any], waiting: Waiting) -> None:
         self.rows[selection.index] = rows
         for one in selection.columns:
             if not rows:
                 self.values[one.index] = ()
-                self._fill_null_subtree(one)
+                self._store_empty_subtree(one)
             elif one.forbidden:
                 self._fail(one, len(rows), Forbidden())
             elif one.edge is not None:
                 waiting.append((one, rows))
             else:
-                self._take(one, _attributes(rows, one.attribute or ""), waiting)
+                self._store_column(one, _attributes(rows, one.attribute or ""), waiting)
 
-    def _fill_null_subtree(self, one: PlanField) -> None:
+    def _store_empty_subtree(self, one: PlanField) -> None:
         for selection in one.level.selections.values() if one.level else ():
-            self._take_rows(selection, (), [])
+            self._store_rows(selection, (), [])
 
     def _by_selection(self, level: Level, objects: list[Any]) -> Iterable[tuple[Selection, Sequence[Any]]]:
         if level.only is not None:
@@ -164,7 +164,7 @@ class PlanExecution:
     def _fail(self, one: PlanField, rows: int, error: Exception) -> None:
         self.failed = True
         self.values[one.index] = [error] * rows
-        self._fill_null_subtree(one)
+        self._store_empty_subtree(one)
 
     def _arguments_of(self, one: PlanField) -> dict[str, Any] | Exception:
         """The arguments of an edge as its function takes them; an exception if they are invalid."""
@@ -192,7 +192,7 @@ def _attribute(row: Any, name: str) -> Any:
         return without_stack(error)
 
 
-async def _together(reads: Sequence[Any]) -> None:
+async def _gather(reads: Sequence[Any]) -> None:
     if len(reads) == 1:
         await reads[0]
     elif reads:
@@ -239,15 +239,15 @@ def _distribute(
     if depth == 0:
         if in_order and len(values) == len(rows):
             return made  # Each row is at one position, and nothing else at any.
-        return _looked_up(values, rows, made)
+        return _by_identity(values, rows, made)
     lists = distinct(values)
     inner = list(chain.from_iterable(value for value in lists if value is not None))
     pieces = iter(_distribute(inner, depth - 1, rows, made, in_order=in_order))
     joined = ["null" if value is None else f"[{','.join(islice(pieces, len(value)))}]" for value in lists]
-    return joined if len(lists) == len(values) else _looked_up(values, lists, joined)
+    return joined if len(lists) == len(values) else _by_identity(values, lists, joined)
 
 
-def _looked_up(values: Sequence[Any], rows: Sequence[Any], made: Sequence[str]) -> list[str]:
+def _by_identity(values: Sequence[Any], rows: Sequence[Any], made: Sequence[str]) -> list[str]:
     by_id = dict(zip(map(id, rows), made, strict=True))
     by_id[id(None)] = "null"
     return list(map(by_id.__getitem__, map(id, values)))

@@ -142,7 +142,7 @@ def budget_headers(limits: EffectiveLimits, level: BucketLevel) -> dict[str, str
 class BudgetedPermit:
     """The permit of a running operation, with its charge."""
 
-    __slots__ = ("_buckets", "_charged", "_cost", "_key", "_lease", "_limits", "_operation", "_who")
+    __slots__ = ("_buckets", "_charged", "_cost", "_key", "_lease", "_limits", "_operation", "_principal")
 
     def __init__(
         self,
@@ -163,7 +163,7 @@ class BudgetedPermit:
         self._key = key
         self._lease = lease
         self._charged = charged
-        self._who = principal
+        self._principal = principal
 
     async def settle(self, scope: RequestScope) -> CostReport:
         """See `OperationPermit.settle`: unused units of the prediction are returned."""
@@ -171,8 +171,8 @@ class BudgetedPermit:
         used = actual_cost(len(scope.calls), scope.keys, introspects=self._operation.introspects)
         unused = self._cost.units - used if self._charged else 0
         level = await self._buckets.adjust(self._key, unused, self._limits.bucket)
-        if Role.PARTNER in self._who.roles:  # People's names do not become labels.
-            budget_remaining(self._who.client, level.remaining / self._limits.bucket.capacity)
+        if Role.PARTNER in self._principal.roles:  # People's names do not become labels.
+            budget_remaining(self._principal.client, level.remaining / self._limits.bucket.capacity)
         shown = self._limits.shows_cost or self._operation.extensions.get("cost") is True
         return CostReport(self._extensions(used, level) if shown else {}, budget_headers(self._limits, level))
 

@@ -25,7 +25,7 @@ from app.gateway.explain.simulation import SimulatedEventLog, SimulatedLedger, s
 from app.resolvers.loading.context import Context
 from app.schema import build_schema, policy_of
 from app.settings import Settings
-from app.sources.pipeline.cache.cache import reads_here
+from app.sources.pipeline.cache.cache import cached_reads
 from app.sources.source import Sources
 from app.sources.values import utc_now
 from app.sources.wiring import connect_all
@@ -62,7 +62,7 @@ class Explainer:
         if principal.restricted and principal.customers:
             principal = replace(principal, customers=SimulatedAccounts(principal.customers))
         found, _ = await self.run(operation, principal, assume)
-        ages = reads_here(self._settings.cache)
+        ages = cached_reads(self._settings.cache)
         cacheable = {read: ages[name] for read in found.reads if (name := read.partition(".")[2]) in ages}
         return replace(found, cacheable=cacheable)
 
@@ -90,16 +90,16 @@ class Explainer:
         return await explain(run, log, self._coalescing, refused_of(operation, self._policy, permissions))
 
 
-def admission_verdict(settings: Settings, found: Explanation, principal: Principal) -> str:
+def admission_outcome(settings: Settings, found: Explanation, principal: Principal) -> str:
     """Whether limits and budget admit an operation of this cost, as text."""
     limits = CallerLimits(settings.limits, settings.budgets).of(principal)
     cost = predicted_cost(found)
     exceeded = exceeded_limit(cost, limits)
-    verdict = "limits: passed" if exceeded is None else f"limits: {exceeded.code}, {exceeded.name}"
+    outcome = "limits: passed" if exceeded is None else f"limits: {exceeded.code}, {exceeded.name}"
     busiest = max(cost.calls.values(), default=0)
     full, restored = limits.bucket.capacity // cost.units, limits.bucket.restore_rate / cost.units
     return (
-        f"{verdict} (cost {cost.units} of {limits.max_cost}, rows {cost.rows} of {limits.max_rows}, "
+        f"{outcome} (cost {cost.units} of {limits.max_cost}, rows {cost.rows} of {limits.max_rows}, "
         f"requests to one source {busiest} of {limits.max_calls})\n"
         f"budget: {full} of these at once, then {restored:.1f} a second"
     )

@@ -151,11 +151,11 @@ class PostgresIntakes:
 
     async def begin_order_change(self, given: OrderChange, retry_in: float) -> tuple[OrderChange, bool]:
         key, content = rows.order_change_key(given), rows.encode_order_change(given)
-        begun = await self._fetch(rows.INSERT_ORDER_CHANGE, *key, given.digest, content)
-        if not begun:
-            begun = await self._fetch(rows.RESUME_ORDER_CHANGE, *key, given.digest, retry_in)
-        found = begun or await self._fetch(rows.KNOWN_ORDER_CHANGE, *key)
-        return rows.decode_order_change(found[0][0]), bool(begun)
+        inserted = await self._fetch(rows.INSERT_ORDER_CHANGE, *key, given.digest, content)
+        if not inserted:
+            inserted = await self._fetch(rows.RESUME_ORDER_CHANGE, *key, given.digest, retry_in)
+        found = inserted or await self._fetch(rows.KNOWN_ORDER_CHANGE, *key)
+        return rows.decode_order_change(found[0][0]), bool(inserted)
 
     async def finish_order_change(self, finished: OrderChange) -> None:
         key, content = rows.order_change_key(finished), rows.encode_order_change(finished)

@@ -313,13 +313,13 @@ def _begin_order_change(
     sql: sqlite3.Connection, given: OrderChange, retry_in: float, now: float
 ) -> tuple[OrderChange, bool]:
     key = rows.order_change_key(given)
-    begun = sql.execute(
+    inserted = sql.execute(
         INSERT_ORDER_CHANGE, _named(*key, given.digest, rows.encode_order_change(given), now=now)
     ).fetchone()
-    if begun is None:
-        begun = sql.execute(RESUME_ORDER_CHANGE, _named(*key, given.digest, retry_in, now=now)).fetchone()
-    row = begun or sql.execute(rows.KNOWN_ORDER_CHANGE, _named(*key)).fetchone()
-    return rows.decode_order_change(row[0]), begun is not None
+    if inserted is None:
+        inserted = sql.execute(RESUME_ORDER_CHANGE, _named(*key, given.digest, retry_in, now=now)).fetchone()
+    row = inserted or sql.execute(rows.KNOWN_ORDER_CHANGE, _named(*key)).fetchone()
+    return rows.decode_order_change(row[0]), inserted is not None
 
 
 def _change(

@@ -154,8 +154,8 @@ class PostgresSnapshot:
             found[row["given"]].append(row["word"])
         known = await self.known(words)
         return {
-            word: Expansion(known=word in known, prefixed=tuple(one for one in some if one != word))
-            for word, some in found.items()
+            word: Expansion(known=word in known, prefixed=tuple(one for one in prefixed if one != word))
+            for word, prefixed in found.items()
         }
 
     async def known(self, words: Sequence[str]) -> set[str]:

@@ -90,11 +90,11 @@ class FileIntake:
             await self._folder.prepare()
             self._prepared = True
         done = await self._import_received()
-        if await self._take():
+        if await self._import_next():
             done += await self._import_received()
         return done
 
-    async def _take(self) -> bool:
+    async def _import_next(self) -> bool:
         """Take what is stable, by rename."""
         now, seen, received = time.monotonic(), {}, False
         for entry in await self._folder.entries():
@@ -132,7 +132,7 @@ class FileIntake:
                     if record is None:
                         continue
                     done.append(record)
-                await self._set_aside(entry.name, record)
+                await self._quarantine(entry.name, record)
             except FileChanged:
                 log.info("file_changed_while_read", source=self._source, file=id)
         return done
@@ -205,7 +205,7 @@ class FileIntake:
         self._report(record, 0.0)
         return record
 
-    async def _set_aside(self, entry: str, record: FileRecord) -> None:
+    async def _quarantine(self, entry: str, record: FileRecord) -> None:
         """Move a recorded file on, after its report is written."""
         if record.rejected:
             await self._folder.write(f"{REJECTED}/{entry}.csv", await self._rejection_report(record))

@@ -171,7 +171,7 @@ class KarrioShipmentMapping:
         tracker = wire.tracker
         order = self.order_of(wire)
         events = self._events(tracker.events) if tracker else ()
-        status = standing(self._status(wire), events)
+        status = latest_status(self._status(wire), events)
         return Shipment(
             id=wire.id,
             source=self._source,
@@ -240,7 +240,7 @@ class KarrioShipmentMapping:
         return status or ShipmentStatus.UNKNOWN
 
 
-def standing(status: ShipmentStatus, events: tuple[TrackingEvent, ...]) -> ShipmentStatus:
+def latest_status(status: ShipmentStatus, events: tuple[TrackingEvent, ...]) -> ShipmentStatus:
     """The status by event time. Karrio takes over the status of whichever event was told last: where that is a step
     which the goods have left behind, by a newer event, the newer one stands. An event that is taken back does not."""
     newest = events[-1].status if events else status

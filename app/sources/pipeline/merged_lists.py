@@ -58,7 +58,7 @@ class SourceRows:
             self.position, self.has_foreign = cursor, True
         return None
 
-    def take(self) -> None:
+    def pop(self) -> None:
         """Take the next row."""
         _, self.position = self.rows.popleft()
 
@@ -92,14 +92,14 @@ def merge_list(read: Read, routes: Routes, calls: Mapping[str, Call]) -> Call:
 
 @dataclass(slots=True)
 class MergedPage:
-    """The work on one page. `elsewhere` are the positions that the cursor names, of sources that are not read too."""
+    """One page being read. `other_positions` are the cursor positions of sources that are not read."""
 
     calls: Mapping[str, Call]
     principal: Principal
     queries: Mapping[str, Any]
     sources: dict[str, SourceRows]
     sort_key: Callable[[Any], Any]
-    elsewhere: Positions
+    other_positions: Positions
     failures: dict[str, Exception] = field(default_factory=dict)
 
     async def read(self, request: PageRequest) -> Page[Any]:
@@ -111,7 +111,7 @@ class MergedPage:
         cursors: list[str] = []
         while len(rows) < request.first and (name := await self._next(request)) is not None:
             rows.append(self.sources[name].head)
-            self.sources[name].take()
+            self.sources[name].pop()
             cursors.append(self._cursor())
         found = Page(
             rows=tuple(rows),
@@ -147,11 +147,11 @@ class MergedPage:
                 raise error
             self.failures[name] = error
             if (position := self.sources.pop(name).position) is not None:
-                self.elsewhere[name] = position
+                self.other_positions[name] = position
 
     def _cursor(self) -> str:
         own = {name: one.position for name, one in self.sources.items() if one.position is not None}
-        return msgspec.json.encode(self.elsewhere | own).decode()
+        return msgspec.json.encode(self.other_positions | own).decode()
 
     def _total(self) -> int | None:
         """The sum of the sources' totals; None if one does not tell, or counts rows of another source's customers."""

@@ -30,7 +30,7 @@ WRITE_CACHE = 64 * 1024
 """KiB of pages that a write transaction holds in memory: keys arrive in any order."""
 
 MOST_CHANGES = 1_000_000
-MOST_SET_ASIDE = 10_000
+MAX_DEAD_MESSAGES = 10_000
 
 MIGRATIONS = (
     """
@@ -277,13 +277,13 @@ class ReplicaWriter:
     def set_message_aside(
         self, topic: str, message: str | None, body: bytes, code: str, field: str | None, at: float
     ) -> None:
-        """Store a message that cannot be taken, once, and delete the oldest ones beyond `MOST_SET_ASIDE`."""
+        """Store a message that cannot be taken, once, and delete the oldest ones beyond `MAX_DEAD_MESSAGES`."""
         self.sql.execute(
             "INSERT OR IGNORE INTO set_aside (topic, message, body, code, field, at) VALUES (?, ?, ?, ?, ?, ?)",
             (topic, message, body, code, field, at),
         )
         self.sql.execute(
-            "DELETE FROM set_aside WHERE number <= (SELECT max(number) FROM set_aside) - ?", (MOST_SET_ASIDE,)
+            "DELETE FROM set_aside WHERE number <= (SELECT max(number) FROM set_aside) - ?", (MAX_DEAD_MESSAGES,)
         )
 
     def report_changes(self, kind: ChangeKind, keys: Iterable[str], at: float) -> None:

@@ -22,7 +22,7 @@ from app.http.resilience.guard import BreakerPermit, CallClass
 from app.http.response import ResponseDecoder
 from app.sources.rest.contract import BATCH, MAX_PARTS, ContractOperation, Part, PartAnswer
 
-QUIET_TURNS = 4
+IDLE_TICKS = 4
 """Turns of the event loop without a new read, after which a batch is sent. Dataloaders need two to dispatch."""
 
 _line = msgspec.json.Decoder(PartAnswer)
@@ -142,7 +142,7 @@ class ReadBatcher:
             batch.seen, batch.quiet = len(batch.reads), 0
         else:
             batch.quiet += 1
-        if batch.quiet < QUIET_TURNS and len(batch.reads) < MAX_PARTS:
+        if batch.quiet < IDLE_TICKS and len(batch.reads) < MAX_PARTS:
             asyncio.get_running_loop().call_soon(self._tick, batch)
             return
         del self._batches[batch.key]
@@ -183,26 +183,26 @@ class ReadBatcher:
         waiting = {str(index): read for index, read in enumerate(reads)}
         parts = [Part(id=index, method=read.operation.method, path=read.operation.path, body=read.body)
                  for index, read in waiting.items()]  # fmt: skip
-        trouble = "the batch ended early"
+        failure = "the batch ended early"
         size = len(reads), sum(read.keys for read in reads)
         async with self._http.stream_lines("POST", BATCH, json=parts, call="batch", batch=size) as lines:
             async for line in lines:
                 try:
                     part, response = _read(self._http.source, line)
                 except (msgspec.DecodeError, UnicodeDecodeError) as error:
-                    trouble = f"a line of the batch cannot be read ({error}): {line[:200].decode(errors='replace')}"
+                    failure = f"a line of the batch cannot be read ({error}): {line[:200].decode(errors='replace')}"
                     continue
                 if (read := waiting.pop(part, None)) is not None:
                     _settle(read, response)
-        return SourceMalformed(self._http.source, detail=f"{trouble}; {len(waiting)} of {len(reads)} reads unanswered")
+        return SourceMalformed(self._http.source, detail=f"{failure}; {len(waiting)} of {len(reads)} reads unanswered")
 
 
 def _read(source: str, line: bytes) -> tuple[str, HTTPResponse]:
     head = _USUAL.match(line)
     if head is not None and line.endswith(b"}"):
         return head[1].decode(), SlicedResponse(source, int(head[2]), {}, line[head.end() : -1], line)
-    got = _line.decode(line)
-    return got.id, HTTPResponse(source, got.status, {}, bytes(got.body))
+    decoded = _line.decode(line)
+    return decoded.id, HTTPResponse(source, decoded.status, {}, bytes(decoded.body))
 
 
 def _settle(read: PendingRead, response: HTTPResponse) -> None:

@@ -53,7 +53,7 @@ SERVICES = (
 NUMBER, MATERIAL, PURCHASE_ORDER = 10, 40, 35
 """The longest number of a document or customer, of a material, and of a customer's purchase order."""
 
-FILTER_ROOM = MAX_URL - 1500
+MAX_FILTER = MAX_URL - 1500
 """Characters of a filter; the rest of a query are its fields."""
 
 _BUSINESS_CODE = re.compile(r"(V[0-9A-Z]|M3|/SAPSLL)/\d{3}")
@@ -146,8 +146,8 @@ class S4HANAClient:
         """A page of each target of a service, such as a function import, in one request for each hundred."""
         found: list[ODataPage[R]] = []
         for start in range(0, len(targets), MAX_BATCH):
-            some = [(target, row) for target in targets[start : start + MAX_BATCH]]
-            found += await self._services[service].batch(some, call=call)
+            chunk = [(target, row) for target in targets[start : start + MAX_BATCH]]
+            found += await self._services[service].batch(chunk, call=call)
         return found
 
     async def following(self, service: str, page: ODataPage[R], row: type[R], *, call: str) -> list[R]:
@@ -161,14 +161,14 @@ class S4HANAClient:
         of the business is returned. For entity sets of which nothing is created."""
         found: list[R | SAPError] = []
         for start in range(0, len(bodies), MAX_BATCH):
-            some = [msgspec.json.encode(body) for body in bodies[start : start + MAX_BATCH]]
-            content, headers = post_batch(entity_set, some)
+            chunk = [msgspec.json.encode(body) for body in bodies[start : start + MAX_BATCH]]
+            content, headers = post_batch(entity_set, chunk)
             path = f"{ROOT}/{service}/$batch"
             headers = {**self._headers, **headers}
             response = await self._http.request("POST", path, content=content, headers=headers, call=call)
-            answers = self._dialect.answers(response, range(len(some)))
-            if len(answers) != len(some):
-                detail = f"{call}: {len(some) - len(answers)} of {len(some)} requests of a batch have no response"
+            answers = self._dialect.answers(response, range(len(chunk)))
+            if len(answers) != len(chunk):
+                detail = f"{call}: {len(chunk) - len(answers)} of {len(chunk)} requests of a batch have no response"
                 raise SourceMalformed(self.source, detail=detail)
             found += [self._answer(answer, entity_set, into) for answer in answers]
         return found

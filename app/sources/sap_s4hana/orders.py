@@ -31,7 +31,7 @@ from app.sources.orders import (
     Totals,
 )
 from app.sources.sap_s4hana.client import (
-    FILTER_ROOM,
+    MAX_FILTER,
     ORDERS,
     PURCHASE_ORDER,
     S4HANAClient,
@@ -117,7 +117,7 @@ class S4HANAOrders:
             chosen = any_of("SoldToParty", numbers, literal)
             if not numbers:
                 return Page()
-            if len(chosen) * 5 // 3 > FILTER_ROOM:  # Blanks are sent as three characters.
+            if len(chosen) * 5 // 3 > MAX_FILTER:  # Blanks are sent as three characters.
                 raise not_supported(self._client.source, "orders.search", f"{len(numbers)} customers are too many")
         found = _page_query(query, skip, chosen, *_conditions(query))
         page = await self._client.page(ORDERS, "A_SalesOrder", SAPOrderRow, found, call="orders.search")

@@ -19,7 +19,7 @@ from app.sources.shopify.customers import ShopifyCustomers
 from app.sources.shopify.items import ShopifyItems
 from app.sources.shopify.options import read_options
 from app.sources.shopify.order_writer import ShopifyOrderWriter
-from app.sources.shopify.orders import ORDER_LISTS, PORTION, ShopifyOrders
+from app.sources.shopify.orders import CHUNK, ORDER_LISTS, ShopifyOrders
 from app.sources.shopify.prices import ShopifyPrices
 from app.sources.shopify.stock import ShopifyStock, ShopifyWarehouses
 from app.sources.shopify.webhooks import ShopifyWebhooks
@@ -72,5 +72,5 @@ def connect(
 
 def requests(read: str, keys: int, _: object) -> int:
     """What a read costs on the wire: orders go by fifty, all else by the hundred."""
-    size = PORTION if read.startswith("orders.by_") and read != "orders.by_customer" else 100
+    size = CHUNK if read.startswith("orders.by_") and read != "orders.by_customer" else 100
     return -(-keys // size)

@@ -247,21 +247,21 @@ class ShopifyClient:
                 raise SourceMalformed(self.name, detail=f"{call}: the pages of a list repeat, or do not end")
             cursors.add(after)
 
-    async def in_portions(
+    async def read_chunks(
         self, keys: Sequence[K], read: Callable[[Sequence[K]], Awaitable[Sequence[T]]], size: int = 100
     ) -> list[T]:
         """The rows of many keys, a hundred in a call. A portion that costs more than a query may is halved."""
         found: list[T] = []
         waiting = [keys[start : start + size] for start in range(0, len(keys), size)]
         while waiting:
-            portion = waiting.pop(0)
+            chunk = waiting.pop(0)
             try:
-                found += await read(portion)
+                found += await read(chunk)
             except SourceRejected as error:
-                if error.status != TOO_COSTLY or len(portion) < 2:
+                if error.status != TOO_COSTLY or len(chunk) < 2:
                     raise
-                half = len(portion) // 2
-                waiting[:0] = [portion[:half], portion[half:]]
+                half = len(chunk) // 2
+                waiting[:0] = [chunk[:half], chunk[half:]]
         return found
 
 

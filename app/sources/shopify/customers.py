@@ -180,21 +180,21 @@ class ShopifyCustomers:
     async def by_number(
         self, principal: Principal, numbers: Sequence[str], parts: Collection[CustomerPart] = ()
     ) -> Mapping[str, Customer]:
-        async def read(portion: Sequence[str]) -> list[WireCompany]:
-            variables = {"query": any_of("external_id", portion), "first": rows_of(portion), **self._own}
+        async def read(chunk: Sequence[str]) -> list[WireCompany]:
+            variables = {"query": any_of("external_id", chunk), "first": rows_of(chunk), **self._own}
             return await self._client.all_rows(COMPANIES, variables, call="customers.by_number")
 
-        companies = await self._client.in_portions(sendable(numbers), read)
+        companies = await self._client.read_chunks(sendable(numbers), read)
         found = {company.external_id: company for company in companies}
         return {number: await self._customer(found[number]) for number in dict.fromkeys(numbers) if number in found}
 
     async def by_id(self, principal: Principal, ids: Sequence[str]) -> Mapping[str, Customer]:
-        async def read(portion: Sequence[str]) -> list[WireCompany]:
-            variables = {"ids": list(portion), **self._own}
+        async def read(chunk: Sequence[str]) -> list[WireCompany]:
+            variables = {"ids": list(chunk), **self._own}
             answer = await self._client.read(COMPANIES_BY_ID, variables, call="customers.by_id")
             return [company for company in answer.nodes if company is not None]
 
-        companies = await self._client.in_portions(gids("Company", ids), read)
+        companies = await self._client.read_chunks(gids("Company", ids), read)
         return {local_id(company.id): await self._customer(company) for company in companies if company.external_id}
 
     async def search(self, principal: Principal, query: CustomerQuery) -> Page[Customer]:

@@ -199,23 +199,23 @@ class ShopifyItems(Items):
         return {sku: self._item(sku, variant) for sku, variant in found.items()}
 
     async def by_gtin(self, principal: Principal, gtins: Sequence[str]) -> Mapping[str, Item]:
-        async def read(portion: Sequence[str]) -> list[WireVariant]:
-            variables = {"query": any_of("barcode", portion), "first": rows_of(portion), **self._own}
+        async def read(chunk: Sequence[str]) -> list[WireVariant]:
+            variables = {"query": any_of("barcode", chunk), "first": rows_of(chunk), **self._own}
             return await self._client.all_rows(VARIANTS, variables, call="items.by_gtin")
 
         requested = sendable(gtins)
         found: dict[str, Item] = {}
-        for variant in await self._client.in_portions(requested, read):
+        for variant in await self._client.read_chunks(requested, read):
             if variant.sku and variant.barcode in requested:
                 found.setdefault(variant.barcode, self._item(variant.sku, variant))
         return found
 
     async def by_id(self, principal: Principal, ids: Sequence[str]) -> Mapping[str, Item]:
-        async def read(portion: Sequence[str]) -> list[WireVariant]:
-            answer = await self._client.read(VARIANTS_BY_ID, {"ids": list(portion), **self._own}, call="items.by_id")
+        async def read(chunk: Sequence[str]) -> list[WireVariant]:
+            answer = await self._client.read(VARIANTS_BY_ID, {"ids": list(chunk), **self._own}, call="items.by_id")
             return [variant for variant in answer.nodes if variant is not None]
 
-        variants = await self._client.in_portions(gids("ProductVariant", ids), read)
+        variants = await self._client.read_chunks(gids("ProductVariant", ids), read)
         return {local_id(variant.id): self._item(variant.sku, variant) for variant in variants if variant.sku}
 
     async def costs(self, principal: Principal, skus: Sequence[str]) -> Mapping[str, ItemCost]:

@@ -305,10 +305,10 @@ class ShopifyOrderWriter:
     async def find(self, principal: Principal, keys: Sequence[str]) -> Mapping[str, tuple[WrittenOrder, ...]]:
         requested = list(dict.fromkeys(keys))
 
-        async def read(portion: Sequence[str]) -> list[ShopifyDraft]:
-            return await self._client.all_rows(DRAFTS, {"query": any_of("tag", portion)}, call=f"{CALL}.find")
+        async def read(chunk: Sequence[str]) -> list[ShopifyDraft]:
+            return await self._client.all_rows(DRAFTS, {"query": any_of("tag", chunk)}, call=f"{CALL}.find")
 
-        drafts = await self._client.in_portions([tag_of(key) for key in requested], read, 50)
+        drafts = await self._client.read_chunks([tag_of(key) for key in requested], read, 50)
         found: defaultdict[str, list[WrittenOrder]] = defaultdict(list)
         for draft in {draft.id: draft for draft in drafts}.values():
             if draft.key in requested and (draft.order is None or draft.order.cancelled_at is None):

@@ -41,7 +41,7 @@ from app.sources.values import Page
 
 ORDER_LISTS = ListCapability(sorts=frozenset({OrderSort.ORDERED_AT_DESC, OrderSort.ORDERED_AT_ASC}))
 
-PORTION = 50
+CHUNK = 50
 """Orders in one call."""
 
 LIST_SIZES = {"lines": 40, "fulfillments": 2, "parts": 20, "events": 5}
@@ -135,7 +135,7 @@ class ShopifyOrders:
         self._listed = {**LIST_SIZES, **self._own}
 
     async def by_id(self, principal: Principal, ids: Sequence[str]) -> Mapping[str, Order]:
-        wires = await self._by_gid(gids("Order", ids), self._listed, PORTION, "orders.by_id")
+        wires = await self._by_gid(gids("Order", ids), self._listed, CHUNK, "orders.by_id")
         found = {local_id(wire.id): wire for wire in await self._completed(wires)}
         return self._keyed(ids, found)
 
@@ -179,18 +179,18 @@ class ShopifyOrders:
         self, numbers: Sequence[str], query: OrderQuery, first: int, after: str | None
     ) -> dict[str, CompanyOrders]:
         variables = {
-            "first": min(first, PORTION),
+            "first": min(first, CHUNK),
             "from": after,
             "reverse": query.sort is OrderSort.ORDERED_AT_DESC,
             "count": query.page.count,
             **self._listed,
         }
 
-        async def read(portion: Sequence[str]) -> list[CompanyOrders]:
-            given = {"query": any_of("external_id", portion), "companies": len(portion), **variables}
+        async def read(chunk: Sequence[str]) -> list[CompanyOrders]:
+            given = {"query": any_of("external_id", chunk), "companies": len(chunk), **variables}
             return await self._client.all_rows(COMPANY_ORDERS, given, call="orders.by_customer")
 
-        companies = await self._client.in_portions(numbers, read)
+        companies = await self._client.read_chunks(numbers, read)
         return {one.external_id: one for one in companies if one.external_id and one.external_id in numbers}
 
     async def _page(
@@ -209,21 +209,21 @@ class ShopifyOrders:
     async def _found(self, field: str, keys: Sequence[str], call: str) -> list[ShopifyOrder]:
         """Orders with one of the keys, newest first in each portion."""
 
-        async def read(portion: Sequence[str]) -> list[ShopifyOrder]:
-            given = {"query": any_of(field, portion), "first": rows_of(portion, PORTION), **self._listed}
+        async def read(chunk: Sequence[str]) -> list[ShopifyOrder]:
+            given = {"query": any_of(field, chunk), "first": rows_of(chunk, CHUNK), **self._listed}
             return await self._client.all_rows(ORDERS, given, call=call)
 
-        wires = await self._client.in_portions(sendable(keys), read, PORTION)
+        wires = await self._client.read_chunks(sendable(keys), read, CHUNK)
         return await self._completed(list({wire.id: wire for wire in wires}.values()))
 
     async def _by_gid(
         self, ids: Sequence[str], sizes: Mapping[str, object], size: int, call: str
     ) -> list[ShopifyOrder]:
-        async def read(portion: Sequence[str]) -> list[ShopifyOrder]:
-            answer = await self._client.read(ORDERS_BY_ID, {"ids": list(portion), **sizes}, call=call)
+        async def read(chunk: Sequence[str]) -> list[ShopifyOrder]:
+            answer = await self._client.read(ORDERS_BY_ID, {"ids": list(chunk), **sizes}, call=call)
             return [wire for wire in answer.nodes if wire is not None]
 
-        return await self._client.in_portions(ids, read, size)
+        return await self._client.read_chunks(ids, read, size)
 
     async def _completed(self, wires: Sequence[ShopifyOrder]) -> list[ShopifyOrder]:
         """The orders with all their lines and fulfilments: those larger than a list reads are read again."""

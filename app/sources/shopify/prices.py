@@ -138,15 +138,15 @@ class ShopifyPrices:
         numbers = sendable([one.customer for one in requests if one not in found])
         if numbers:
 
-            async def read(portion: Sequence[str]) -> list[PricingCompany]:
-                variables = {"query": any_of("external_id", portion), "first": rows_of(portion)}
+            async def read(chunk: Sequence[str]) -> list[PricingCompany]:
+                variables = {"query": any_of("external_id", chunk), "first": rows_of(chunk)}
                 return await self._client.all_rows(PRICE_LOCATIONS, variables, call="prices.locations")
 
             by_number = {
                 company.external_id: price_location(
                     company.external_id, company.locations.nodes, self._options.price_location
                 )
-                for company in await self._client.in_portions(numbers, read)
+                for company in await self._client.read_chunks(numbers, read)
             }
             for one in requests:
                 location = by_number.get(one.customer)

@@ -50,13 +50,13 @@ async def variants_by_sku(
 ) -> dict[str, V]:
     """The variant of each SKU that Shopify has: one call for each hundred SKUs."""
 
-    async def read(portion: Sequence[str]) -> list[V]:
-        given = {"query": any_of("sku", portion), "first": rows_of(portion), **variables}
+    async def read(chunk: Sequence[str]) -> list[V]:
+        given = {"query": any_of("sku", chunk), "first": rows_of(chunk), **variables}
         return await client.all_rows(document, given, call=call)
 
     requested = sendable(list(skus))
     found: dict[str, V] = {}
-    for variant in await client.in_portions(requested, read):
+    for variant in await client.read_chunks(requested, read):
         known = found.get(variant.sku) if variant.sku else None
         if variant.sku and (known is None or (variant.product.is_active and not known.product.is_active)):
             found[variant.sku] = variant

@@ -85,7 +85,7 @@ class InvoicedOrderRow(Row, kw_only=True):
     lines: list[SoldLineRow] = []
 
 
-class InvoicePlaceRow(ListedRow, kw_only=True):
+class InvoicePositionRow(ListedRow, kw_only=True):
     """`account.invoice` in lists."""
 
     invoice_date: Day | None = None
@@ -100,7 +100,7 @@ class InvoicePlaceRow(ListedRow, kw_only=True):
         return self.party.code
 
 
-class InvoiceRow(InvoicePlaceRow, kw_only=True):
+class InvoiceRow(InvoicePositionRow, kw_only=True):
     """`account.invoice`. `amount_to_pay` is 0 unless it is posted; `sales` follow from the lines' origins."""
 
     number: str | None = None
@@ -141,7 +141,7 @@ class TrytonBilling(TrytonReturns):
             day="invoice_date",
             call="invoices",
             row=InvoiceRow,
-            place=InvoicePlaceRow,
+            position_row=InvoicePositionRow,
             of_customers=lambda customers: [["party.code", "in", customers]],
         )
 
@@ -149,7 +149,7 @@ class TrytonBilling(TrytonReturns):
         """Invoices to customers by id."""
         now = self._clock()
         rows = await self._client.search_keys(
-            INVOICE, record_ids(ids), lambda some: [["id", "in", some], *SOLD], InvoiceRow, call="invoices.by_id"
+            INVOICE, record_ids(ids), lambda chunk: [["id", "in", chunk], *SOLD], InvoiceRow, call="invoices.by_id"
         )
         units = await self._reference.units()
         return {str(row.id): self._invoice(row, units, now) for row in rows}
@@ -256,26 +256,26 @@ def _listed(query: InvoiceQuery) -> Domain | None:
 
 def _due(since: date | None, until: date | None) -> Domain:
     """The invoices whose last due date is in a range: a line to pay is due since then, and none later."""
-    domain = _some_due("!=", None) if since is None else _some_due(">=", tagged_day(since))
-    return domain if until is None else [*domain, *_none_due(">", tagged_day(until))]
+    domain = _any_line_due("!=", None) if since is None else _any_line_due(">=", tagged_day(since))
+    return domain if until is None else [*domain, *_no_line_due(">", tagged_day(until))]
 
 
 def _past_due(today: date) -> Domain:
-    return [["state", "=", "posted"], *_some_due("!=", None), *_none_due(">=", tagged_day(today))]
+    return [["state", "=", "posted"], *_any_line_due("!=", None), *_no_line_due(">=", tagged_day(today))]
 
 
 def _not_past_due(today: date) -> Domain:
-    later = _some_due(">=", tagged_day(today))
-    return [["OR", ["state", "!=", "posted"], later, _none_due("!=", None)]]
+    later = _any_line_due(">=", tagged_day(today))
+    return [["OR", ["state", "!=", "posted"], later, _no_line_due("!=", None)]]
 
 
-def _some_due(operator: str, maturity: object) -> Domain:
+def _any_line_due(operator: str, maturity: object) -> Domain:
     """The invoices of which a line to pay, one of the customer's account, is due then."""
     line = [["account.type.receivable", "=", True], ["maturity_date", operator, maturity]]
     return [["OR", ["move.lines", "where", line], ["additional_moves", "where", [["lines", "where", line]]]]]
 
 
-def _none_due(operator: str, maturity: object) -> Domain:
+def _no_line_due(operator: str, maturity: object) -> Domain:
     line = [["account.type.receivable", "=", True], ["maturity_date", operator, maturity]]
     return [["move.lines", "not where", line], ["additional_moves", "not where", [["lines", "where", line]]]]
 

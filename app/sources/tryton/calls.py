@@ -152,7 +152,7 @@ ORDERS = (
     _read("shipments", "shipments", SHIPMENT, shipments.ShipmentRow, "id", *TRACKED),
     _read("shipments.by_order", "shipments", SALE, shipments.ShippedOrderRow, *BY_CODE),
     _read(
-        "shipments.ids", "shipments", SHIPMENT, shipments.ShipmentPlaceRow, "customer.code", "moves.origin",
+        "shipments.ids", "shipments", SHIPMENT, shipments.ShipmentPositionRow, "customer.code", "moves.origin",
         "moves.sale.party.code", "state", sorts=("effective_date", "id"),
     ),
     *_list("shipments", SHIPMENT, SHIPMENT_LIST, "effective_date"),
@@ -161,7 +161,8 @@ BILLING = (
     _read("invoices", "billing", INVOICE, billing.InvoiceRow, "id", "type"),
     _read("invoices.by_order", "billing", SALE, billing.InvoicedSaleRow, *BY_CODE),
     _read(
-        "invoices.ids", "billing", INVOICE, billing.InvoicePlaceRow, "party.code", "type", sorts=("invoice_date", "id")
+        "invoices.ids", "billing", INVOICE, billing.InvoicePositionRow,
+        "party.code", "type", sorts=("invoice_date", "id"),
     ),
     *_list("invoices", INVOICE, INVOICE_LIST, "invoice_date"),
     _read("returns", "billing", SALE, returns.ReturnSaleRow, "id", "origin", "reference", "state"),
@@ -175,7 +176,7 @@ BILLING = (
         "receivables.entries", "receivables", ACCOUNT_LINE, receivables.AccountLineRow, "id", "move.date", *RECEIVABLE
     ),
     _read(
-        "receivables.ids", "receivables", ACCOUNT_LINE, receivables.AccountLinePlaceRow, "id", "maturity_date",
+        "receivables.ids", "receivables", ACCOUNT_LINE, receivables.AccountLinePositionRow, "id", "maturity_date",
         "reconciliation", *RECEIVABLE, sorts=("maturity_date", "id"),
     ),
     _rpc(
@@ -184,7 +185,7 @@ BILLING = (
     ),
     _read("receivables.payments", "receivables", ACCOUNT_LINE, receivables.PaymentRow, "id"),
     _read(
-        "receivables.payment_ids", "receivables", ACCOUNT_LINE, receivables.PaymentPlaceRow, "credit",
+        "receivables.payment_ids", "receivables", ACCOUNT_LINE, receivables.PaymentPositionRow, "credit",
         "move.journal.type", *RECEIVABLE, sorts=("move.date", "id"),
     ),
     _read("receivables.invoices", "receivables", INVOICE, receivables.BilledInvoiceRow, "id"),

@@ -121,7 +121,7 @@ class TrytonChanges:
         streams = [stream for stream in STREAMS if stream.kind in kinds]
         read = [stream for stream in streams if stream.name in positions]
         found, starts = await asyncio.gather(
-            asyncio.gather(*(self._beyond(stream, positions[stream.name], limit + 1) for stream in read)),
+            asyncio.gather(*(self._rows_after(stream, positions[stream.name], limit + 1) for stream in read)),
             asyncio.gather(*(self._newest(stream) for stream in streams if stream.name not in positions)),
         )
         merged = sorted(
@@ -140,7 +140,7 @@ class TrytonChanges:
             more=len(merged) > limit,
         )
 
-    async def _beyond(self, stream: ChangeStream, position: StreamPosition, limit: int) -> list[StampedRow]:
+    async def _rows_after(self, stream: ChangeStream, position: StreamPosition, limit: int) -> list[StampedRow]:
         at = tagged_moment(position.at)
         later: Domain = ["OR", [stream.time, ">", at], [[stream.time, "=", at], ["id", ">", position.id]]]
         return await self._read(stream, [later], "ASC", limit)

@@ -159,8 +159,8 @@ class TrytonClient:
         """`search` for many keys, which travel in the address and so in pieces; no keys, no call."""
         pieces = await asyncio.gather(
             *(
-                self.search(model, domain(some), row, call=call, context=context, order=[("id", "ASC")])
-                for some in chunks(keys)
+                self.search(model, domain(chunk), row, call=call, context=context, order=[("id", "ASC")])
+                for chunk in chunks(keys)
             )
         )
         return [found for piece in pieces for found in piece]

@@ -53,7 +53,7 @@ class TrytonContacts:
         rows = await self._client.search_keys(
             MECHANISM,
             usable(customers),
-            lambda some: [["party.code", "in", some], ["party.code", "like", self._like], ["type", "in", READ]],
+            lambda chunk: [["party.code", "in", chunk], ["party.code", "like", self._like], ["type", "in", READ]],
             MechanismRow,
             call="contacts",
         )

@@ -158,13 +158,13 @@ class TrytonCustomers:
             domain.append(["OR", ["code", "ilike", pattern], ["name", "ilike", pattern]])
         if query.numbers is None:
             return [domain]
-        return [[*domain, ["code", "in", some]] for some in chunks(usable(query.numbers))]
+        return [[*domain, ["code", "in", chunk]] for chunk in chunks(usable(query.numbers))]
 
     async def _rows(self, key: str, keys: Sequence[object], row: type, *, call: str) -> list:
         return await self._client.search_keys(
             PARTY,
             keys,
-            lambda some: [[key, "in", some], ["code", "like", self._like]],
+            lambda chunk: [[key, "in", chunk], ["code", "like", self._like]],
             row,
             context=EVERYBODY,
             call=call,

@@ -65,7 +65,7 @@ class TrytonItems:
             self._client.search_keys(
                 PRODUCT,
                 usable(skus),
-                lambda some: [["code", "in", some]],
+                lambda chunk: [["code", "in", chunk]],
                 ProductRow,
                 context=WITH_INACTIVE,
                 call="items",
@@ -80,7 +80,7 @@ class TrytonItems:
             self._client.search_keys(
                 PRODUCT,
                 record_ids(ids),
-                lambda some: [["id", "in", some]],
+                lambda chunk: [["id", "in", chunk]],
                 ProductRow,
                 context=WITH_INACTIVE,
                 call="items.by_id",
@@ -97,7 +97,7 @@ class TrytonItems:
             self._client.search_keys(
                 PRODUCT,
                 requested,
-                lambda some: [["identifiers", "where", [["type", "=", "ean"], ["code", "in", some]]]],
+                lambda chunk: [["identifiers", "where", [["type", "=", "ean"], ["code", "in", chunk]]]],
                 ProductRow,
                 call="items.by_gtin",
             ),
@@ -147,7 +147,7 @@ class TrytonItems:
             self._client.search_keys(
                 PRODUCT,
                 usable(skus),
-                lambda some: [["code", "in", some]],
+                lambda chunk: [["code", "in", chunk]],
                 CostRow,
                 context=WITH_INACTIVE,
                 call="items.costs",
@@ -200,18 +200,18 @@ class TrytonItems:
     async def _customer_products(
         self, keys: Sequence[tuple[str, str]], clause: Callable[[list[str]], Domain], call: str
     ) -> list[CustomerProductRow]:
-        good = [key for key in dict.fromkeys(keys) if all_usable(*key)]
+        usable_keys = [key for key in dict.fromkeys(keys) if all_usable(*key)]
 
-        def domain(some: Sequence[tuple[str, str]]) -> Domain:
+        def domain(chunk: Sequence[tuple[str, str]]) -> Domain:
             by_customer: dict[str, list[str]] = {}
-            for customer, word in some:
+            for customer, word in chunk:
                 by_customer.setdefault(customer, []).append(word)
             return [
                 "OR",
                 *([["party.code", "=", customer], clause(words)] for customer, words in by_customer.items()),
             ]
 
-        return await self._client.search_keys(CUSTOMER_PRODUCT, good, domain, CustomerProductRow, call=call)
+        return await self._client.search_keys(CUSTOMER_PRODUCT, usable_keys, domain, CustomerProductRow, call=call)
 
 
 def _first_active(rows: Sequence) -> list:

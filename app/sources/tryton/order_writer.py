@@ -102,7 +102,11 @@ class TrytonOrderWriter:
         rows = await self._client.search_keys(
             SALE,
             usable(keys),
-            lambda some: [self._keyed_by(some), ["state", "!=", "cancelled"], ["company", "=", self._options.company]],
+            lambda chunk: [
+                self._keyed_by(chunk),
+                ["state", "!=", "cancelled"],
+                ["company", "=", self._options.company],
+            ],
             self._keyed,
             call=f"{CALL}.by_key",
         )
@@ -259,7 +263,7 @@ class TrytonOrderWriter:
         rows = await self._client.search_keys(
             "product.product",
             usable(line.sku for line in lines),
-            lambda some: [["code", "in", some], ["salable", "=", True]],
+            lambda chunk: [["code", "in", chunk], ["salable", "=", True]],
             SoldProductRow,
             call=f"{CALL}.products",
         )
@@ -284,10 +288,10 @@ class TrytonOrderWriter:
         priced = [one for one in made if "unit_price" not in one]
         if party.customer_tax_rule is not None:  # Tryton applies it to a line.
             priced = made
-        await asyncio.gather(*(self._fill_in(one, party) for one in priced))
+        await asyncio.gather(*(self._add_price_and_taxes(one, party) for one in priced))
         return made
 
-    async def _fill_in(self, line: dict[str, object], party: BuyerRow) -> None:
+    async def _add_price_and_taxes(self, line: dict[str, object], party: BuyerRow) -> None:
         """Price and taxes of a line as Tryton sets them; a price that the order has stays."""
         sale = {
             "party": party.id, "company": self._options.company, "currency": await self._company_currency(),

@@ -15,7 +15,7 @@ from app.sources.tryton.codes import OrderCodes
 from app.sources.tryton.record_lists import (
     IDS_PER_CALL,
     Position,
-    beyond,
+    after_position,
     day_order,
     in_range,
     parsed_position,
@@ -82,14 +82,14 @@ class TrytonOrders:
         self._clock = clock
 
     async def by_id(self, principal: Principal, ids: Sequence[str]) -> Mapping[str, Order]:
-        orders = await self._orders(record_ids(ids), lambda some: [["id", "in", some]], "orders.by_id")
+        orders = await self._orders(record_ids(ids), lambda chunk: [["id", "in", chunk]], "orders.by_id")
         return {order.id: order for order in orders}
 
     async def by_number(self, principal: Principal, numbers: Sequence[str]) -> Mapping[str, Order]:
         """Orders by order code; nothing keeps those unique, so of several sales the latest that stands."""
         requested = usable(numbers)
         orders = await self._orders(requested, self._codes.domain, "orders.by_number")
-        found = {order.number: order for order in sorted(orders, key=_standing)}
+        found = {order.number: order for order in sorted(orders, key=_lookup_rank)}
         return {number: found[number] for number in requested if number in found}
 
     async def by_customer_po(
@@ -102,7 +102,7 @@ class TrytonOrders:
         orders = await self._orders(pairs, _po_domain, "orders.by_po")
         found = {
             CustomerPoKey(customer=order.customer, number=order.customer_po): order
-            for order in sorted(orders, key=_standing)
+            for order in sorted(orders, key=_lookup_rank)
             if order.customer is not None and order.customer_po is not None
         }
         return {key: found[key] for key in keys if key in found}
@@ -121,7 +121,7 @@ class TrytonOrders:
         start = parsed_position(query.page.after)
         requested = usable(customers)
         listings = {customer: Listing(at=start) for customer in requested}
-        totals, _ = await asyncio.gather(self._totals(requested, query), self._fill(listings, query))
+        totals, _ = await asyncio.gather(self._totals(requested, query), self._read_pages(listings, query))
         return {customer: _page(listing, query.page, totals.get(customer)) for customer, listing in listings.items()}
 
     async def search(self, principal: Principal, query: OrderQuery) -> Page[Order]:
@@ -129,17 +129,17 @@ class TrytonOrders:
         position, domain, first = parsed_position(query.page.after), self._listed(query), query.page.first
         if domain is None:
             return Page(rows=(), cursors=(), total=0 if query.page.count else None)
-        window = [*domain, *_beyond(position, query.sort)]
+        window = [*domain, *_after_position(position, query.sort)]
         ids, total = await asyncio.gather(
             self._client.search_ids(SALE, window, _order(query.sort), first + 1, call="orders.search"),
             self._counted(domain, query.page.count),
         )
         rows = await self._client.search_keys(
-            SALE, ids[:first], lambda some: [["id", "in", some]], SaleRow, call="orders.search"
+            SALE, ids[:first], lambda chunk: [["id", "in", chunk]], SaleRow, call="orders.search"
         )
         by_id = {row.id: row for row in rows}
         listing = Listing(at=position, more=len(ids) > first)
-        await self._take(listing, [by_id[id] for id in ids[:first] if id in by_id], query)
+        await self._add_rows(listing, [by_id[id] for id in ids[:first] if id in by_id], query)
         return _page(listing, query.page, total)
 
     def _listed(self, query: OrderQuery) -> Domain | None:
@@ -158,21 +158,23 @@ class TrytonOrders:
     async def _counted(self, domain: Domain, requested: bool) -> int | None:
         return await self._client.count(SALE, domain, call="orders.count") if requested else None
 
-    async def _fill(self, listings: Mapping[str, Listing], query: OrderQuery) -> None:
+    async def _read_pages(self, listings: Mapping[str, Listing], query: OrderQuery) -> None:
         states = _states(query.status)
         while open_ := {customer: listing for customer, listing in listings.items() if listing.wants(query.page.first)}:
-            await self._read_on(open_, query, states)
+            await self._read_next(open_, query, states)
 
-    async def _read_on(self, listings: Mapping[str, Listing], query: OrderQuery, states: Sequence[str] | None) -> None:
+    async def _read_next(
+        self, listings: Mapping[str, Listing], query: OrderQuery, states: Sequence[str] | None
+    ) -> None:
         # A filter that Tryton cannot apply wants more rows than the page has.
         limit = CHUNK_KEYS if query.status else query.page.first + 1
         if len(listings) == 1:
             [(customer, listing)] = listings.items()
-            domain = [["party.code", "=", customer], *_filter(states), *_beyond(listing.at, query.sort)]
+            domain = [["party.code", "=", customer], *_filter(states), *_after_position(listing.at, query.sort)]
             rows = await self._client.search(
                 SALE, domain, SaleRow, order=_order(query.sort), limit=limit, call="orders.by_customer"
             )
-            await self._take(listing, rows, query)
+            await self._add_rows(listing, rows, query)
             listing.ended = len(rows) < limit
             return
         positions, cut_off = await self._positions(listings, query, states, limit)
@@ -183,20 +185,20 @@ class TrytonOrders:
         }
         rows = await self._client.search_keys(
             SALE,
-            [position.id for customer, stretch in positions.items() for position in stretch[: counts.get(customer, 0)]],
-            lambda some: [["id", "in", some]],
+            [position.id for customer, listed in positions.items() for position in listed[: counts.get(customer, 0)]],
+            lambda chunk: [["id", "in", chunk]],
             SaleRow,
             call="orders.by_customer",
         )
         by_id = {row.id: row for row in rows}
         for customer, listing in listings.items():
-            stretch, count = positions.get(customer, []), counts[customer]
-            read = stretch[:count]
-            await self._take(listing, [by_id[position.id] for position in read if position.id in by_id], query)
+            listed, count = positions.get(customer, []), counts[customer]
+            read = listed[:count]
+            await self._add_rows(listing, [by_id[position.id] for position in read if position.id in by_id], query)
             if read:
                 listing.at = _position_of(read[-1])
-            listing.more = not query.status and len(stretch) > count
-            listing.ended = not cut_off and len(stretch) <= count
+            listing.more = not query.status and len(listed) > count
+            listing.ended = not cut_off and len(listed) <= count
 
     async def _positions(
         self, listings: Mapping[str, Listing], query: OrderQuery, states: Sequence[str] | None, limit: int
@@ -205,7 +207,10 @@ class TrytonOrders:
         by_position: dict[Position | None, list[str]] = {}
         for customer, listing in listings.items():
             by_position.setdefault(listing.at, []).append(customer)
-        lists = [[["party.code", "in", some], *_beyond(position, query.sort)] for position, some in by_position.items()]
+        lists = [
+            [["party.code", "in", numbers], *_after_position(position, query.sort)]
+            for position, numbers in by_position.items()
+        ]
         domain = [["OR", *lists], *_filter(states)]
         enough = max(IDS_PER_CALL, len(listings) + limit)
         rows = await self._client.search(
@@ -216,7 +221,7 @@ class TrytonOrders:
             positions.setdefault(row.party.code or "", []).append(row)
         return positions, len(rows) == enough
 
-    async def _take(self, listing: Listing, rows: Sequence[SaleRow], query: OrderQuery) -> None:
+    async def _add_rows(self, listing: Listing, rows: Sequence[SaleRow], query: OrderQuery) -> None:
         if not rows:
             return
         units, now = await self._reference.units(), self._clock()
@@ -242,7 +247,7 @@ class TrytonOrders:
         return [self._mapping.order(row, units, now) for row in rows]
 
 
-def _standing(order: Order) -> tuple[bool, bool, datetime, int]:
+def _lookup_rank(order: Order) -> tuple[bool, bool, datetime, int]:
     """Last comes the newest of those that were not cancelled; one without a date is newer than any other."""
     undated = order.ordered_at is None
     on = order.ordered_at or datetime.min.replace(tzinfo=UTC)
@@ -255,7 +260,7 @@ def _po_domain(pairs: Sequence[tuple[str, str]]) -> Domain:
         by_customer.setdefault(customer, []).append(number)
     return [
         "OR",
-        *([["party.code", "=", customer], ["reference", "in", some]] for customer, some in by_customer.items()),
+        *([["party.code", "=", customer], ["reference", "in", numbers]] for customer, numbers in by_customer.items()),
     ]
 
 
@@ -276,8 +281,8 @@ def _order(sort: OrderSort) -> list[tuple[str, str]]:
     return day_order("sale_date", sort is OrderSort.ORDERED_AT_DESC)
 
 
-def _beyond(position: Position | None, sort: OrderSort) -> Domain:
-    return beyond("sale_date", position, sort is OrderSort.ORDERED_AT_DESC)
+def _after_position(position: Position | None, sort: OrderSort) -> Domain:
+    return after_position("sale_date", position, sort is OrderSort.ORDERED_AT_DESC)
 
 
 def _position_of(row: ListPositionRow) -> Position:

@@ -137,20 +137,20 @@ class TrytonPrices:
             )
         )
         again: dict[int, Question] = {}
-        for ((_, asked, _), group), rows in zip(groups.items(), answers, strict=True):
+        for ((_, requested_in, _), group), rows in zip(groups.items(), answers, strict=True):
             for question, tier in group:
                 row = rows.get(question.request.sku)
-                if row is not None and not _note(question, tier, row, asked, units):
+                if row is not None and not _add_answer(question, tier, row, requested_in, units):
                     again[id(question)] = question
         for question in questions:
             # A tier asked alone was chosen before the product's units were known.
             if question.unit is not None and question.tiers != self._tiers(question.request, _ratio(question)):
                 again[id(question)] = question
         for question in again.values():
-            self._turn(question)
+            self._prepare_other_unit(question)
         return list(again.values())
 
-    def _turn(self, question: Question) -> None:
+    def _prepare_other_unit(self, question: Question) -> None:
         ratio = _ratio(question)
         question.ask_in, question.scale = (
             (question.base, Fraction(1)) if _multiplied(question) else (question.unit, 1 / ratio)
@@ -169,7 +169,12 @@ class TrytonPrices:
         if unit is not None:
             context["uom"] = unit.id
         rows = await self._client.search_keys(
-            "product.product", list(skus), lambda some: [["code", "in", some]], PriceRow, context=context, call="prices"
+            "product.product",
+            list(skus),
+            lambda chunk: [["code", "in", chunk]],
+            PriceRow,
+            context=context,
+            call="prices",
         )
         found: dict[str, PriceRow] = {}
         for row in sorted(rows, key=lambda row: (not row.active, row.id)):
@@ -205,7 +210,7 @@ class TrytonPrices:
         )
 
 
-def _note(question: Question, tier: Decimal, row: PriceRow, asked: Unit | None, units: Units) -> bool:
+def _add_answer(question: Question, tier: Decimal, row: PriceRow, requested_in: Unit | None, units: Units) -> bool:
     base = units.get(row.default_uom)
     unit = None if base is None else _requested_unit(question.request, base, units)
     if base is None or unit is None:
@@ -216,7 +221,11 @@ def _note(question: Question, tier: Decimal, row: PriceRow, asked: Unit | None, 
     if row.list_price_used is not None:
         question.list_price = times(row.list_price_used.decimal, ratio)
     # Tryton counts quantity and price in the unit asked, but in the sales unit if it cannot convert to that.
-    counted_in = asked if asked is not None and asked.category == base.category else units.get(row.sale_uom) or base
+    counted_in = (
+        requested_in
+        if requested_in is not None and requested_in.category == base.category
+        else units.get(row.sale_uom) or base
+    )
     price = number(row.sale_price_uom)
     if counted_in is base and question.scale == 1 and _multiplied(question):
         if price is not None:

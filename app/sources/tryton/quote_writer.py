@@ -68,7 +68,7 @@ class TrytonQuoteWriter:
         rows = await self._client.search_keys(
             SALE,
             usable(keys),
-            lambda some: [[self._options.order_key_field, "in", some], ["quotation_validity", "!=", None]],
+            lambda chunk: [[self._options.order_key_field, "in", chunk], ["quotation_validity", "!=", None]],
             self._keyed,
             call=f"{CALL}.by_key",
         )

@@ -149,12 +149,12 @@ class TrytonQuotes:
             day="create_date",
             call="quotes",
             row=QuoteRow,
-            place=QuoteStateRow,
+            position_row=QuoteStateRow,
             of_customers=lambda customers: [["party.code", "in", customers]],
         )
 
     async def by_id(self, principal: Principal, ids: Sequence[str]) -> Mapping[str, Quote]:
-        quotes = await self._read(record_ids(ids), lambda some: [["id", "in", some]], "quotes.by_id")
+        quotes = await self._read(record_ids(ids), lambda chunk: [["id", "in", chunk]], "quotes.by_id")
         return {quote.id: quote for quote in quotes}
 
     async def by_number(self, principal: Principal, numbers: Sequence[str]) -> Mapping[str, Quote]:
@@ -198,7 +198,7 @@ class TrytonQuotes:
     async def _read(self, keys: Sequence, domain: Callable[[Sequence], Domain], call: str) -> list[Quote]:
         now = self._clock()
         rows, units = await asyncio.gather(
-            self._client.search_keys(SALE, keys, lambda some: [domain(some), *QUOTES], QuoteRow, call=call),
+            self._client.search_keys(SALE, keys, lambda chunk: [domain(chunk), *QUOTES], QuoteRow, call=call),
             self._reference.units(),
         )
         return [self._quote(row, units, now) for row in rows]

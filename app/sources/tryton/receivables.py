@@ -86,7 +86,7 @@ class AccountMoveRow(Row, kw_only=True):
     journal: JournalRow
 
 
-class AccountLinePlaceRow(ListedRow, kw_only=True):
+class AccountLinePositionRow(ListedRow, kw_only=True):
     """`account.move.line` of a party, in lists by due date."""
 
     maturity_date: Day | None = None
@@ -101,7 +101,7 @@ class AccountLinePlaceRow(ListedRow, kw_only=True):
         return self.party.code
 
 
-class AccountLineRow(AccountLinePlaceRow, kw_only=True):
+class AccountLineRow(AccountLinePositionRow, kw_only=True):
     """`account.move.line`; debit or credit is 0."""
 
     debit: Number
@@ -135,7 +135,7 @@ class PaidOnRow(Row, kw_only=True):
     date: Day
 
 
-class PaymentPlaceRow(ListedRow, kw_only=True):
+class PaymentPositionRow(ListedRow, kw_only=True):
     """`account.move.line` of a party, in lists by the day of its move."""
 
     move: PaidOnRow
@@ -150,7 +150,7 @@ class PaymentPlaceRow(ListedRow, kw_only=True):
         return self.party.code
 
 
-class PaymentRow(PaymentPlaceRow, kw_only=True):
+class PaymentRow(PaymentPositionRow, kw_only=True):
     """A payment."""
 
     move: AccountMoveRow  # pyright: ignore[reportIncompatibleVariableOverride]
@@ -198,7 +198,7 @@ class TrytonReceivables(Receivables):
             day="maturity_date",
             call="receivables.open_items",
             row=AccountLineRow,
-            place=AccountLinePlaceRow,
+            position_row=AccountLinePositionRow,
             of_customers=self._of_customers,
         )
         self._payments = RecordList(
@@ -207,7 +207,7 @@ class TrytonReceivables(Receivables):
             day="move.date",
             call="receivables.payments",
             row=PaymentRow,
-            place=PaymentPlaceRow,
+            position_row=PaymentPositionRow,
             of_customers=self._of_customers,
         )
 
@@ -304,7 +304,7 @@ class TrytonReceivables(Receivables):
         rows = await self._client.search_keys(
             "account.account.party",
             keys,
-            lambda some: [*self._of_customers(some), ["account.type.receivable", "=", True]],
+            lambda chunk: [*self._of_customers(chunk), ["account.type.receivable", "=", True]],
             PartyBalanceRow,
             context={"to_date": tagged_day(until), "posted": True},
             call="receivables.balances",
@@ -321,7 +321,7 @@ class TrytonReceivables(Receivables):
         return await self._client.search_keys(
             LINE,
             keys,
-            lambda some: [*self._of_customers(some), *RECEIVABLE, *days],
+            lambda chunk: [*self._of_customers(chunk), *RECEIVABLE, *days],
             AccountLineRow,
             call="receivables.entries",
         )
@@ -329,7 +329,7 @@ class TrytonReceivables(Receivables):
     async def _invoices(self, rows: Iterable[AccountLineRow]) -> dict[int, BilledInvoiceRow]:
         ids = dict.fromkeys(row.invoice for row in rows if row.invoice is not None)
         found = await self._client.search_keys(
-            INVOICE, list(ids), lambda some: [["id", "in", some]], BilledInvoiceRow, call="receivables.invoices"
+            INVOICE, list(ids), lambda chunk: [["id", "in", chunk]], BilledInvoiceRow, call="receivables.invoices"
         )
         return {row.id: row for row in found}
 
@@ -359,7 +359,7 @@ class TrytonReceivables(Receivables):
         return await self._client.search_keys(
             BALANCE,
             keys,
-            lambda some: [["party.code", "in", some], ["party.code", "like", self._like]],
+            lambda chunk: [["party.code", "in", chunk], ["party.code", "like", self._like]],
             AgedBalanceRow,
             context=context | dict(zip(names, terms, strict=True)),
             call="receivables",

@@ -26,7 +26,7 @@ Position = tuple[date | None, int]
 
 
 class ListedRow(Row, kw_only=True):
-    """A record with its place in lists."""
+    """A record with its position in lists."""
 
     @property
     def listed_on(self) -> date | None:
@@ -47,7 +47,7 @@ T = TypeVar("T")
 class RecordList(Generic[R]):
     """A list of `model` by the field `day`; `call` names its calls in metrics.
 
-    `row` is what is read of a record and `place` the least of it that has its day and customer. `of_customers` is the
+    `row` are the fields read of a record, `position_row` those of its day and customer alone. `of_customers` is the
     domain of customers' records. Where Tryton orders records by something else as long as they have no day, as it does
     shipments, `dated` is the domain of those that have one: the others are then read apart.
     """
@@ -57,7 +57,7 @@ class RecordList(Generic[R]):
     day: str
     call: str
     row: type[R]
-    place: type[ListedRow]
+    position_row: type[ListedRow]
     of_customers: Callable[[Sequence[str]], Domain]
     dated: tuple[Domain, Domain] | None = None
 
@@ -73,7 +73,7 @@ class RecordList(Generic[R]):
             ),
             self._count(domain, page),
         )
-        ids = [id for some in found for id in some][: page.first + 1]
+        ids = [id for ids in found for id in ids][: page.first + 1]
         rows = await self._rows(ids[: page.first], f"{self.call}.search")
         return self._page(rows, page, more=len(ids) > page.first, total=total, mapped=mapped)
 
@@ -86,52 +86,56 @@ class RecordList(Generic[R]):
         descending: bool,
         mapped: Callable[[R], T],
     ) -> dict[str, Page[T]]:
-        """A page for each customer: the places of their records, then the rows. Counted for a single customer only."""
+        """A page for each customer: the positions of its records, then the rows. Counted for a single customer only."""
         if not customers:
             return {}
-        stretches = {customer: _Stretch(at=parsed_position(page.after)) for customer in customers}
+        position_lists = {customer: _PositionList(at=parsed_position(page.after)) for customer in customers}
         counted = self._count([*self.of_customers(customers), *domain], page) if len(customers) == 1 else _uncounted()
-        _, total = await asyncio.gather(self._fill(stretches, domain, page.first, descending), counted)
-        ids = [id for one in stretches.values() for _, id in one.positions[: page.first]]
+        _, total = await asyncio.gather(self._read_positions(position_lists, domain, page.first, descending), counted)
+        ids = [id for one in position_lists.values() for _, id in one.positions[: page.first]]
         rows = {row.id: row for row in await self._rows(ids, f"{self.call}.by_customer")}
         pages: dict[str, Page[T]] = {}
-        for customer, one in stretches.items():
+        for customer, one in position_lists.items():
             own = [rows[id] for _, id in one.positions[: page.first] if id in rows]
             pages[customer] = self._page(own, page, more=len(one.positions) > page.first, total=total, mapped=mapped)
         return pages
 
-    async def _fill(self, stretches: Mapping[str, _Stretch], domain: Domain, first: int, descending: bool) -> None:
-        limit = first + 1 if len(stretches) == 1 else max(IDS_PER_CALL, len(stretches) + first)
+    async def _read_positions(
+        self, position_lists: Mapping[str, _PositionList], domain: Domain, first: int, descending: bool
+    ) -> None:
+        limit = first + 1 if len(position_lists) == 1 else max(IDS_PER_CALL, len(position_lists) + first)
         ended = False
         while not ended and (
-            open_ := {customer: one for customer, one in stretches.items() if len(one.positions) <= first}
+            open_ := {customer: one for customer, one in position_lists.items() if len(one.positions) <= first}
         ):
-            ended = await self._read_on(open_, domain, limit, descending)
+            ended = await self._read_next(open_, domain, limit, descending)
 
-    async def _read_on(self, stretches: Mapping[str, _Stretch], domain: Domain, limit: int, descending: bool) -> bool:
-        """Add the next places of several customers; whether those were the last."""
+    async def _read_next(
+        self, position_lists: Mapping[str, _PositionList], domain: Domain, limit: int, descending: bool
+    ) -> bool:
+        """Add the next positions of several customers; whether those were the last."""
         by_position: dict[Position | None, list[str]] = {}
-        for customer, one in stretches.items():
+        for customer, one in position_lists.items():
             by_position.setdefault(one.at, []).append(customer)
         windows: dict[tuple[tuple[str, str], ...], Domain] = {}
-        for at, some in by_position.items():
-            for window, order in self._windows([*self.of_customers(some), *domain], at, descending):
+        for at, numbers in by_position.items():
+            for window, order in self._windows([*self.of_customers(numbers), *domain], at, descending):
                 windows.setdefault(tuple(order), ["OR"]).append(window)
         # Records without a day, which are ordered by the id alone, are the first if descending.
         for order in sorted(windows, key=len, reverse=not descending):
-            places = await self.client.search(
-                self.model, windows[order], self.place, order=order, limit=limit, call=f"{self.call}.ids"
+            position_rows = await self.client.search(
+                self.model, windows[order], self.position_row, order=order, limit=limit, call=f"{self.call}.ids"
             )
-            for place in places:
-                stretch = stretches.get(place.listed_for or "")
-                if stretch is not None:
-                    stretch.add((place.listed_on, place.id))
-            if len(places) == limit:
+            for position_row in position_rows:
+                position_list = position_lists.get(position_row.listed_for or "")
+                if position_list is not None:
+                    position_list.add((position_row.listed_on, position_row.id))
+            if len(position_rows) == limit:
                 return False
         return True
 
     async def _rows(self, ids: Sequence[int], call: str) -> list[R]:
-        rows = await self.client.search_keys(self.model, ids, lambda some: [["id", "in", some]], self.row, call=call)
+        rows = await self.client.search_keys(self.model, ids, lambda chunk: [["id", "in", chunk]], self.row, call=call)
         by_id = {row.id: row for row in rows}
         return [by_id[id] for id in ids if id in by_id]
 
@@ -153,7 +157,7 @@ class RecordList(Generic[R]):
         self, domain: Domain, position: Position | None, descending: bool
     ) -> list[tuple[Domain, list[tuple[str, str]]]]:
         if self.dated is None:
-            return [([*domain, *beyond(self.day, position, descending)], day_order(self.day, descending))]
+            return [([*domain, *after_position(self.day, position, descending)], day_order(self.day, descending))]
         direction = "DESC" if descending else "ASC"
         dated, undated = self.dated
         on, id = position or (None, None)
@@ -170,8 +174,8 @@ class RecordList(Generic[R]):
 
 
 @dataclass(slots=True)
-class _Stretch:
-    """The places of one customer's records that were read, and the last of them."""
+class _PositionList:
+    """The positions read of one customer's records, and the last of them."""
 
     at: Position | None
     positions: list[Position] = field(default_factory=list)
@@ -192,7 +196,7 @@ def day_order(day: str, descending: bool) -> list[tuple[str, str]]:
     return [(day, "ASC NULLS LAST"), ("id", "ASC")]
 
 
-def beyond(day: str, position: Position | None, descending: bool) -> Domain:
+def after_position(day: str, position: Position | None, descending: bool) -> Domain:
     """The domain of the records after a position."""
     if position is None:
         return []
@@ -229,13 +233,13 @@ def with_states(statuses: Iterable[object], table: Mapping[str, object]) -> Doma
 
 
 def position_cursor(position: Position) -> str:
-    """The cursor of a place."""
+    """The cursor of a position."""
     on, id = position
     return f"{on.isoformat() if on else ''}:{id}"
 
 
 def parsed_position(cursor: str | None) -> Position | None:
-    """The place that a cursor names. Raises InvalidCursor."""
+    """The position that a cursor names. Raises InvalidCursor."""
     if cursor is None:
         return None
     on, _, id = cursor.rpartition(":")

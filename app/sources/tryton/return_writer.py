@@ -80,7 +80,7 @@ class TrytonReturnWriter:
         rows = await self._client.search_keys(
             SALE,
             usable(keys),
-            lambda some: [["reference", "in", some], ["company", "=", self._options.company]],
+            lambda chunk: [["reference", "in", chunk], ["company", "=", self._options.company]],
             ReturnSaleRow,
             call=f"{CALL}.by_key",
         )
@@ -94,7 +94,7 @@ class TrytonReturnWriter:
         with before_creation():
             sale = await self._sale(given.order_id)
             _check_quantities(given, sale)
-            row = await self._begun(sale.id)
+            row = await self._interrupted_draft(sale.id)
         id = await self._create(sale.id) if row is None else row.id
         if row is None:
             row = await self._read(id)
@@ -134,7 +134,7 @@ class TrytonReturnWriter:
             raise ReturnNotAccepted(ReturnRefusal.RULE, detail=f"there is no sale {id}")
         return rows[0]
 
-    async def _begun(self, sale: int) -> ReturnSaleRow | None:
+    async def _interrupted_draft(self, sale: int) -> ReturnSaleRow | None:
         """A draft that an interrupted request of ours has left."""
         rows = await self._client.search(
             SALE,

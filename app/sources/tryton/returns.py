@@ -130,21 +130,21 @@ class TrytonReturns:
         for number, one in await self._with_orders(rows, sales):
             if number in requested:
                 found.setdefault(number, []).append(one)
-        return {number: tuple(sorted(some, key=lambda one: int(one.id))) for number, some in found.items()}
+        return {number: tuple(sorted(rows, key=lambda one: int(one.id))) for number, rows in found.items()}
 
     async def returns_by_id(self, principal: Principal, ids: Sequence[str]) -> Mapping[str, Return]:
         """Returns by id."""
         rows = await self._client.search_keys(
             SALE,
             record_ids(ids),
-            lambda some: [["id", "in", some], ["OR", ["state", "!=", "draft"], ["reference", "!=", None]]],
+            lambda chunk: [["id", "in", chunk], ["OR", ["state", "!=", "draft"], ["reference", "!=", None]]],
             ReturnSaleRow,
             call="returns.by_id",
         )
         returns = [row for row in rows if origin_of(row) is not None]
         origins = [origin for row in returns if (origin := origin_of(row)) is not None]
         sales = await self._client.search_keys(
-            SALE, sorted(set(origins)), lambda some: [["id", "in", some]], ReturnedSaleRow, call="returns.orders"
+            SALE, sorted(set(origins)), lambda chunk: [["id", "in", chunk]], ReturnedSaleRow, call="returns.orders"
         )
         return {one.id: one for _, one in await self._with_orders(returns, sales)}
 

@@ -76,7 +76,7 @@ class ShippedSaleRow(DeliveredSaleRow, kw_only=True):
     lines: list[LineKindRow] = []
 
 
-class MovePlaceRow(Row, kw_only=True):
+class MovePositionRow(Row, kw_only=True):
     """`stock.move`, as far as lists need it."""
 
     sale: DeliveredSaleRow | None = None
@@ -114,13 +114,13 @@ class CarrierRow(Row, kw_only=True):
     party: PartyNameRow
 
 
-class ShipmentPlaceRow(ListedRow, kw_only=True):
+class ShipmentPositionRow(ListedRow, kw_only=True):
     """`stock.shipment.out` in lists. It is the customer's who ordered, wherever it goes."""
 
     state: str
     customer: CodeRow | None = None
     effective_date: Day | None = None
-    outgoing_moves: Sequence[MovePlaceRow] = []
+    outgoing_moves: Sequence[MovePositionRow] = []
 
     @property
     def listed_on(self) -> date | None:
@@ -132,7 +132,7 @@ class ShipmentPlaceRow(ListedRow, kw_only=True):
         return buyers[0] if buyers else self.customer.code if self.customer else None
 
 
-class ShipmentRow(ShipmentPlaceRow, kw_only=True):
+class ShipmentRow(ShipmentPositionRow, kw_only=True):
     """`stock.shipment.out`."""
 
     warehouse: CodeRow | None = None
@@ -251,7 +251,7 @@ class TrytonShipments:
             day="effective_date",
             call="shipments",
             row=ShipmentRow,
-            place=ShipmentPlaceRow,
+            position_row=ShipmentPositionRow,
             of_customers=_of_customers,
             dated=(left, [["state", "not in", sorted(LEFT)]]),
         )
@@ -259,7 +259,7 @@ class TrytonShipments:
     async def by_id(self, principal: Principal, ids: Sequence[str]) -> Mapping[str, Shipment]:
         now = self._clock()
         rows = await self._client.search_keys(
-            SHIPMENT, record_ids(ids), lambda some: [["id", "in", some]], ShipmentRow, call="shipments.by_id"
+            SHIPMENT, record_ids(ids), lambda chunk: [["id", "in", chunk]], ShipmentRow, call="shipments.by_id"
         )
         return {str(row.id): self._mapping.shipment(row, now) for row in rows}
 
@@ -270,7 +270,7 @@ class TrytonShipments:
         rows = await self._client.search_keys(
             SHIPMENT,
             requested,
-            lambda some: ["OR", ["shipping_reference", "in", some], ["packages.shipping_reference", "in", some]],
+            lambda chunk: ["OR", ["shipping_reference", "in", chunk], ["packages.shipping_reference", "in", chunk]],
             ShipmentRow,
             call="shipments.by_tracking",
         )

@@ -89,7 +89,11 @@ class TrytonStock:
         locations, units = await asyncio.gather(self._reference.locations(), self._reference.units())
         moves, on_hand = await asyncio.gather(
             self._client.search_keys(
-                "stock.move", requested, lambda some: self._moves_domain(some, now.date()), MoveRow, call="stock.moves"
+                "stock.move",
+                requested,
+                lambda chunk: self._moves_domain(chunk, now.date()),
+                MoveRow,
+                call="stock.moves",
             ),
             asyncio.gather(*(self._on_hand(warehouse, requested) for warehouse in locations.warehouses or (None,))),
         )
@@ -114,7 +118,7 @@ class TrytonStock:
         # Without locations every quantity is 0.
         context: dict[str, object] = {"active_test": False, "locations": [warehouse.id] if warehouse else []}
         rows = await self._client.search_keys(
-            "product.product", skus, lambda some: [["code", "in", some]], QuantityRow, context=context, call="stock"
+            "product.product", skus, lambda chunk: [["code", "in", chunk]], QuantityRow, context=context, call="stock"
         )
         found: dict[str, QuantityRow] = {}
         for row in sorted(rows, key=lambda row: (not row.active, row.id)):
@@ -124,7 +128,7 @@ class TrytonStock:
 
     def _moves_domain(self, skus: Sequence[str], today: date) -> Domain:
         """Open moves, but for those between the zones of a warehouse; and what went to customers lately."""
-        elsewhere = [
+        crosses_warehouse = [
             "OR",
             ["from_location.type", "!=", "storage"],
             ["to_location.type", "!=", "storage"],
@@ -133,7 +137,7 @@ class TrytonStock:
         ]
         since = tagged_day(today - timedelta(days=self._reconcile_days))
         sent = [["state", "=", "done"], ["to_location.type", "=", "customer"], ["effective_date", ">=", since]]
-        opened = [["state", "in", ["draft", "assigned"]], elsewhere]
+        opened = [["state", "in", ["draft", "assigned"]], crosses_warehouse]
         return [["product.code", "in", list(skus)], ["OR", opened, sent]]
 
     def _tallied(

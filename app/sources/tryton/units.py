@@ -62,7 +62,7 @@ PACKAGES: tuple[tuple[re.Pattern[str], str, str], ...] = (
 )
 """Symbols of packages, which installations number by their content."""
 
-PLACES = Decimal("0.000001")
+QUANTUM = Decimal("0.000001")
 
 
 class UomRow(Row, kw_only=True):
@@ -96,10 +96,10 @@ class Units:
     def __init__(self, rows: Iterable[UomRow]) -> None:
         self._by_id: dict[int, Unit] = {}
         self._of_category: dict[int, list[Unit]] = {}
-        taken: set[tuple[int, str]] = set()
+        used_codes: set[tuple[int, str]] = set()
         for row in sorted(rows, key=lambda row: row.id):
-            unit = _unit(row, taken)
-            taken.add((unit.category, unit.code))
+            unit = _unit(row, used_codes)
+            used_codes.add((unit.category, unit.code))
             self._by_id[unit.id] = unit
             self._of_category.setdefault(unit.category, []).append(unit)
 
@@ -143,12 +143,12 @@ def times(value: Decimal, ratio: Fraction, *, up: bool = False) -> Decimal:
     exact = Decimal(product.numerator) / Decimal(product.denominator)
     if denominator == 1:
         return exact
-    return exact.quantize(PLACES, rounding=ROUND_CEILING if up else ROUND_HALF_EVEN)
+    return exact.quantize(QUANTUM, rounding=ROUND_CEILING if up else ROUND_HALF_EVEN)
 
 
-def _unit(row: UomRow, taken: set[tuple[int, str]]) -> Unit:
+def _unit(row: UomRow, used_codes: set[tuple[int, str]]) -> Unit:
     code, name = _code(row)
-    if (row.category, code) in taken:
+    if (row.category, code) in used_codes:
         code, name = row.symbol, row.name
     return Unit(row.id, code, name, row.category, _ratio(row), row.rounding.normalize(), bool(row.active))
 

@@ -137,15 +137,17 @@ class VendureOrders:
         start = _start(query.page.after)
         options = {"filter": _of_status(query.status), "sort": _sort(query)}
         window = {**options, "skip": start, "take": query.page.first}
-        people = await self._people(sendable(customers), window)
+        by_customer = await self._read_customer_orders(sendable(customers), window)
         # Several people may buy for one customer. Their lists are merged from the start, in one more call for all.
-        merged = [number for number, buyers in people.items() if len(buyers) > 1]
+        merged = [number for number, buyers in by_customer.items() if len(buyers) > 1]
         if merged:
             if start + query.page.first > PAGE:
                 raise NotSupported(f"Only the first {PAGE} orders of a customer with several buyers can be listed.")
-            people |= await self._people(merged, {**options, "take": min(PAGE, start + query.page.first)})
+            by_customer |= await self._read_customer_orders(
+                merged, {**options, "take": min(PAGE, start + query.page.first)}
+            )
         slices = {}
-        for number, buyers in people.items():
+        for number, buyers in by_customer.items():
             rows = [wire for buyer in buyers for wire in buyer.orders.items]
             if len(buyers) > 1:
                 rows = _merged(rows, query.sort)[start : start + query.page.first]
@@ -165,8 +167,10 @@ class VendureOrders:
         )
         return self._slice(answer.orders.items[:first], start, answer.orders.total_items)
 
-    async def _people(self, numbers: Sequence[str], orders: Mapping[str, object]) -> dict[str, list[CustomerOrders]]:
-        people: defaultdict[str, list[CustomerOrders]] = defaultdict(list)
+    async def _read_customer_orders(
+        self, numbers: Sequence[str], orders: Mapping[str, object]
+    ) -> dict[str, list[CustomerOrders]]:
+        by_customer: defaultdict[str, list[CustomerOrders]] = defaultdict(list)
         for chunk in chunks(numbers):
             seen, more = 0, True
             while more:
@@ -183,10 +187,10 @@ class VendureOrders:
                     call="orders.by_customer",
                 )
                 for person in answer.customers.items:
-                    people[person.custom_fields.number].append(person)
+                    by_customer[person.custom_fields.number].append(person)
                 seen += len(answer.customers.items)
                 more = bool(answer.customers.items) and seen < answer.customers.total_items
-        return {number: people[number] for number in numbers if number in people}
+        return {number: by_customer[number] for number in numbers if number in by_customer}
 
     async def _found(self, field: str, keys: Sequence[str], call: str, *, paged: bool = False) -> list[WireOrder]:
         """Orders with one of the keys, newest first in each hundred keys; only what is not unique needs more pages."""

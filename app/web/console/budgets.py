@@ -50,7 +50,7 @@ class ObservedBudgets:
     def __init__(self, budgets: TokenBuckets, clock: Callable[[], float] = time.monotonic) -> None:
         self._budgets = budgets
         self._clock = clock
-        self._purses: LRUCache[str, CallerBudget] = LRUCache(maxsize=MOST_CALLERS)
+        self._caller_budgets: LRUCache[str, CallerBudget] = LRUCache(maxsize=MOST_CALLERS)
 
     async def charge(self, key: str, units: int, bucket: TokenBucket) -> BucketLevel:
         level = await self._budgets.charge(key, units, bucket)
@@ -66,29 +66,29 @@ class ObservedBudgets:
         await self._budgets.close()
 
     def _note(self, key: str, bucket: TokenBucket, level: BucketLevel) -> None:
-        purse = self._purses.get(key)
-        if purse is None:
-            purse = self._purses[key] = CallerBudget(bucket)
-        purse.bucket, purse.remaining, purse.at = bucket, level.remaining, self._clock()
-        purse.refused += not level.allowed
+        budget = self._caller_budgets.get(key)
+        if budget is None:
+            budget = self._caller_budgets[key] = CallerBudget(bucket)
+        budget.bucket, budget.remaining, budget.at = bucket, level.remaining, self._clock()
+        budget.refused += not level.allowed
 
     def clients(self) -> Iterator[ClientUsage]:
         """Usage by tenant and client."""
         now = self._clock()
-        owners = sorted(((_owner(key), purse) for key, purse in self._purses.items()), key=lambda one: one[0])
+        owners = sorted(((_owner(key), budget) for key, budget in self._caller_budgets.items()), key=lambda one: one[0])
         for (tenant, client, people), found in groupby(owners, key=lambda one: one[0]):
-            purses = [purse for _, purse in found]
-            poorest = min(purses, key=lambda one: one.left(now) / one.bucket.capacity)
+            caller_budgets = [budget for _, budget in found]
+            lowest = min(caller_budgets, key=lambda one: one.left(now) / one.bucket.capacity)
             yield ClientUsage(
                 tenant=tenant,
                 client=client,
-                callers=len(purses),
+                callers=len(caller_budgets),
                 people=people,
-                least=poorest.left(now),
-                capacity=poorest.bucket.capacity,
-                restore_rate=poorest.bucket.restore_rate,
-                refused=sum(purse.refused for purse in purses),
-                idle=min(now - purse.at for purse in purses),
+                least=lowest.left(now),
+                capacity=lowest.bucket.capacity,
+                restore_rate=lowest.bucket.restore_rate,
+                refused=sum(budget.refused for budget in caller_budgets),
+                idle=min(now - budget.at for budget in caller_budgets),
             )
 
 

@@ -22,10 +22,10 @@ from app.webhooks.outbound.endpoints import Endpoint, EndpointState, EndpointSto
 LEASE = 15.0
 """Seconds for which a worker leads an endpoint without saying so again; after a crash another one takes over then."""
 
-LOOK_EVERY = 1.0
+REFRESH_INTERVAL = 1.0
 """Seconds between two looks for endpoints that were added or changed, or that nobody leads."""
 
-TRIM_EVERY = 3600.0
+TRIM_INTERVAL = 3600.0
 
 STOP = 5.0
 """Seconds that attempts under way have when the worker ends."""
@@ -71,7 +71,7 @@ class DeliveryDispatcher:
                 except StoreUnavailable as error:
                     log.warning("endpoints_unavailable", detail=error.detail)
                 self._stop_expired()
-                await asyncio.sleep(LOOK_EVERY)
+                await asyncio.sleep(REFRESH_INTERVAL)
         finally:
             await self._end()
 
@@ -87,7 +87,7 @@ class DeliveryDispatcher:
         for endpoint in self._endpoints.values():
             if endpoint.state is EndpointState.ACTIVE:
                 await self._acquire_lease(endpoint, now)
-        if now - self._trimmed >= TRIM_EVERY:
+        if now - self._trimmed >= TRIM_INTERVAL:
             self._trimmed = now
             await self._store.trim(self._clock() - timedelta(days=self._settings.keep_dead_days))
 
@@ -125,7 +125,7 @@ class DeliveryDispatcher:
                 if known is not None and known.state is EndpointState.ACTIVE:
                     await self._store.put(replace(known, state=EndpointState.DISABLED, reason=reason), since=since)
             except (StoreChanged, StoreUnavailable):
-                await asyncio.sleep(LOOK_EVERY)
+                await asyncio.sleep(REFRESH_INTERVAL)
             else:
                 return
 

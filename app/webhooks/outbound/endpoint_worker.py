@@ -37,10 +37,10 @@ MOST_WAITING = 10_000
 """Deliveries that wait for an endpoint; then reading stops, and the log keeps the rest."""
 
 PAGE = 200
-PATIENCE = 1.0
+STORE_RETRY_PAUSE = 1.0
 """Seconds until the log and the store are asked again that could not answer."""
 
-SWEEP = 30.0
+SWEEP_INTERVAL = 30.0
 """Seconds between two looks for what has waited too long."""
 
 
@@ -123,7 +123,7 @@ class EndpointWorker:
                     await self._step(stopped)
                 except (StoreUnavailable, RetryLater) as error:
                     self._log_deferred(error)
-                    await asyncio.wait({stopped}, timeout=PATIENCE)
+                    await asyncio.wait({stopped}, timeout=STORE_RETRY_PAUSE)
             await self._finish()
         finally:
             for task in (stopped, self._reading, *self._running):
@@ -139,7 +139,7 @@ class EndpointWorker:
                     self._queue.add(PendingDelivery(delivery, stored=True))
             except StoreUnavailable as error:
                 self._log_deferred(error)
-                await asyncio.sleep(PATIENCE)
+                await asyncio.sleep(STORE_RETRY_PAUSE)
             else:
                 if offset is None:
                     self._checkpoint.start_at(self._cursor)
@@ -154,7 +154,7 @@ class EndpointWorker:
             self._settle(self._running.pop(task), task)
         self._sweep()
         await self._checkpoint.write()
-        more = await self._read_on()
+        more = await self._read_page()
         await self._checkpoint.write()
         await self._checkpoint.commit(force=not self._running)
         full = self._start()
@@ -172,8 +172,8 @@ class EndpointWorker:
 
     # Reading
 
-    async def _read_on(self) -> bool:
-        if not self._has_room():
+    async def _read_page(self) -> bool:
+        if not self._has_capacity():
             return False
         if self._reading is None:
             self._reading = asyncio.create_task(self._fanout.next_items(self._cursor, PAGE))
@@ -194,7 +194,7 @@ class EndpointWorker:
         self._checkpoint.read(Offset(cursor, settled=True))
         return True
 
-    def _has_room(self) -> bool:
+    def _has_capacity(self) -> bool:
         return self._checkpoint.fresh < WINDOW and len(self._queue) < MOST_WAITING
 
     def _accept(self, cursor: str, update: ChangeEvent | None = None, gap: DeliveryGap | None = None) -> None:
@@ -287,7 +287,7 @@ class EndpointWorker:
 
     def _sweep(self) -> None:
         passed = asyncio.get_running_loop().time()
-        if passed - self._swept_at < SWEEP:
+        if passed - self._swept_at < SWEEP_INTERVAL:
             return
         self._swept_at = passed
         now = self._clock()
@@ -311,10 +311,10 @@ class EndpointWorker:
             due = self._not_before
         elif not full:
             due = self._queue.due()
-        seconds = SWEEP if due is None else min(max((due - now).total_seconds(), 0.0), SWEEP)
+        seconds = SWEEP_INTERVAL if due is None else min(max((due - now).total_seconds(), 0.0), SWEEP_INTERVAL)
         if self._checkpoint.unsaved:
             seconds = min(seconds, SAVE_EVERY)
         awaited: list[asyncio.Task[Any]] = [stopped, *self._running]
-        if self._reading is not None and self._has_room():
+        if self._reading is not None and self._has_capacity():
             awaited.append(self._reading)
         await asyncio.wait(awaited, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)

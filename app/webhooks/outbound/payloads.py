@@ -36,7 +36,7 @@ class PayloadRenderer:
         roles: Mapping[str, AnyRole],
         accounts: AccountDirectory | None = None,
     ) -> None:
-        self._who = self._named = endpoint.principal(roles)
+        self._principal = self._named = endpoint.principal(roles)
         self._accounts = accounts
         self._request = Request(document_id=endpoint.document, variables=dict(endpoint.variables))
         self._service = service
@@ -57,21 +57,21 @@ class PayloadRenderer:
             if not feed.filter.matches(item):
                 return None
             event = await _translate_errors(feed.event(item))
-        answer = await self._service.respond_to_event(operation, self._who, event)
+        answer = await self._service.respond_to_event(operation, self._principal, event)
         _check(answer)
         return orjson.dumps({**_envelope(delivery), **answer.body}, option=orjson.OPT_UTC_Z)
 
     async def _open(self) -> tuple[SingleEventFeed, Operation]:
         """The stream, and the operation as it may run now: a document can be retired at any time."""
         if self._accounts is not None:
-            self._who = await _translate_errors(self._accounts.resolve(self._named))
-        operation = await _translate_errors(self._service.subscription(self._request, self._who))
+            self._principal = await _translate_errors(self._accounts.resolve(self._named))
+        operation = await _translate_errors(self._service.subscription(self._request, self._principal))
         feed = self._feed = self._feed or await _translate_errors(self._start_stream(operation))
         return feed, operation
 
     async def _start_stream(self, operation: Operation) -> SingleEventFeed:
         feed = SingleEventFeed()
-        feed.events = self._service.stream(operation, self._who, feed)
+        feed.events = self._service.stream(operation, self._principal, feed)
         await feed.event(_gap("", "", LossReason.EXPIRED))  # The stream reads its arguments for its first event.
         return feed
 

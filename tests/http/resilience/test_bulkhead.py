@@ -29,7 +29,7 @@ async def settled() -> None:
         await asyncio.sleep(0)
 
 
-async def test_places_are_counted():
+async def test_positions_are_counted():
     bulkhead = Bulkhead(2, WEIGHTS)
     assert [bulkhead.try_acquire(), bulkhead.try_acquire(), bulkhead.try_acquire()] == [True, True, False]
     bulkhead.release()
@@ -142,7 +142,7 @@ async def test_turn_that_would_come_too_late_is_refused_at_once_the_lowest_class
     assert len(served) == 31
 
 
-async def test_cancelled_waiters_lose_no_place():
+async def test_cancelled_waiters_leak_no_slot():
     bulkhead = Bulkhead(2, WEIGHTS)
     bulkhead.try_acquire()
     bulkhead.try_acquire()
@@ -161,7 +161,7 @@ async def test_cancelled_waiters_lose_no_place():
     assert (bulkhead.in_flight, bulkhead.waiting) == (0, 0)
 
 
-async def test_places_that_are_added_serve_those_who_wait():
+async def test_added_slots_serve_waiting_calls():
     bulkhead = Bulkhead(1, WEIGHTS)
     bulkhead.try_acquire()
     served: list[str] = []

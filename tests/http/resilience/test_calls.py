@@ -87,7 +87,7 @@ async def test_wrong_answer_is_not_asked_for_again(upstream: Faulty, target: str
 
 
 @pytest.mark.parametrize("form", ["seconds", "date"])
-async def test_retry_after_is_kept_to_if_there_is_time(upstream: Faulty, form: str):
+async def test_retry_after_is_respected_if_there_is_time(upstream: Faulty, form: str):
     async with connected(upstream.url, timeout=30) as client:
         await earn(client, 1)
         after = "1" if form == "seconds" else email.utils.formatdate(time.time() + 2, usegmt=True)
@@ -99,7 +99,7 @@ async def test_retry_after_is_kept_to_if_there_is_time(upstream: Faulty, form: s
 
 
 @pytest.mark.parametrize("code", ["429", "503"])
-async def test_retry_after_beyond_the_time_is_told_instead(upstream: Faulty, code: str):
+async def test_retry_after_beyond_the_deadline_is_returned_without_a_retry(upstream: Faulty, code: str):
     async with connected(upstream.url, timeout=30) as client:
         await earn(client, 5)
         started = time.monotonic()
@@ -252,7 +252,7 @@ async def test_kind_of_call_has_its_own_time(upstream: Faulty):
         assert caught.value.detail == "prices.quote: no complete answer within 0.1 s"
 
 
-async def test_wait_for_a_place_is_bounded(upstream: Faulty):
+async def test_wait_for_a_slot_is_bounded(upstream: Faulty):
     async with connected(upstream.url, concurrency=1, limits={"max_wait": 0.05}) as client:
         holder = asyncio.create_task(client.get("/held", into=dict, call="holding"))
         await upstream.arrived(1)

@@ -25,7 +25,7 @@ def test_source_whose_clock_is_ahead_is_as_old_as_now():
 
 
 @pytest.mark.parametrize(("first", "told"), [(OFF, 0), (-OFF, 600)])
-async def test_gateways_whose_clocks_differ_share_and_tell_nothing_younger_than_it_is(
+async def test_gateways_with_different_clocks_share_entries_without_understating_their_age(
     dated_sandbox: Sandbox, redis_url: str, first: timedelta, told: int
 ):
     """What a gateway whose clock is behind has read is older to the other one by the difference, never younger."""

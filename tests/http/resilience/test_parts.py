@@ -120,7 +120,7 @@ def test_time_that_was_never_enough_is_too_little_until_that_is_outdated():
 # Adaptive
 
 
-def test_limit_falls_when_calls_fail_and_rises_when_all_places_are_used():
+def test_limit_falls_when_calls_fail_and_rises_when_all_slots_are_used():
     limit = AdaptiveLimit(20)
     for _ in range(2000):
         limit.record(5.0, ok=False, full=True)
@@ -186,7 +186,7 @@ async def test_second_request_wins_and_the_first_is_cancelled():
     assert first.cancelled
 
 
-async def test_failing_first_is_told_at_once():
+async def test_failure_of_the_first_call_is_raised_at_once():
     with pytest.raises(SourceUnavailable):
         await hedge(Answering(SourceUnavailable("erp")), 5.0, Answering("second"))
 

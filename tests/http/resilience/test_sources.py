@@ -20,7 +20,7 @@ async def sources(graph: Graph) -> dict[str, Any]:
     return {one["name"]: one for one in (await graph.data(SOURCES, principal=ADMIN))["sources"]}
 
 
-async def test_sources_tell_how_they_are(graph: Graph):
+async def test_sources_report_their_health(graph: Graph):
     await graph.data(ORDER)
     await graph.forget()
     found = await sources(graph)
@@ -41,7 +41,7 @@ async def test_sources_tell_how_they_are(graph: Graph):
     assert 0 < kinds["ping"]["latencyP50"] <= kinds["ping"]["latencyP99"]
 
 
-async def test_sources_tell_what_they_can(graph: Graph):
+async def test_sources_report_their_capabilities(graph: Graph):
     document = "{ sources { name capabilities { port read status missingReason staleReason filters sorts totals } } }"
     found = {one["name"]: one["capabilities"] for one in (await graph.data(document, principal=ADMIN))["sources"]}
     assert sum((await graph.requests()).values()) == 0
@@ -62,7 +62,7 @@ async def test_sources_tell_what_they_can(graph: Graph):
     assert erp["orders.search"]["totals"] is True
 
 
-async def test_failing_kind_is_held_back_and_told(dated_sandbox: Sandbox):
+async def test_failing_call_class_opens_its_breaker_and_is_reported(dated_sandbox: Sandbox):
     lasting = {"logistics": {"breaker": {"open_for": 30, "open_most": 30}}}
     async with gateway(dated_sandbox, sources=lasting) as graph:
         await graph.turn("logistics", errorRate=1)

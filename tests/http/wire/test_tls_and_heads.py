@@ -41,7 +41,7 @@ def trusted(tmp_path) -> tuple[ssl.SSLContext, ssl.SSLContext]:
     return serving(file), ssl.create_default_context(cafile=file)
 
 
-async def test_trusted_certificate_is_taken_and_its_connection_kept(trusted):
+async def test_trusted_certificate_is_accepted_and_its_connection_reused(trusted):
     server, trust = trusted
     async with scripted(hello, tls=server) as backend:
         async with connected(backend.url, tls=trust) as client:

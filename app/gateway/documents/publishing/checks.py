@@ -111,7 +111,7 @@ class DocumentChecker:
         for node in _operations(tree):
             name = node.name.value if node.name else None
             try:
-                cost = await self._dearest(first_pages, name, principal)
+                cost = await self._most_expensive(first_pages, name, principal)
             except RequestRefused as refused:
                 problems += _located(refused)
                 continue
@@ -121,7 +121,7 @@ class DocumentChecker:
             problems += _over_limit(operation, exceeded_limit(cost, self._limits.of(principal)))
         return DocumentCheck(result.operations, max(costs, default=None), tuple(dict.fromkeys(problems)))
 
-    async def _dearest(self, document: DocumentNode, name: str | None, principal: Principal) -> Cost:
+    async def _most_expensive(self, document: DocumentNode, name: str | None, principal: Principal) -> Cost:
         """The highest cost of an operation over all samples of its variables. Raises RequestRefused where none of them
         can run."""
         text = print_ast(document)

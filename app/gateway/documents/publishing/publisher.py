@@ -54,14 +54,14 @@ class DocumentPublisher:
         """Store documents as drafts; a known document retains its state, and its other attributes are updated."""
         since = await self._store.generation()
         known = {(one.version, one.id): one for one in await self._store.all(owner.client)}
-        taken = {alias: one.id for one in known.values() for alias in one.aliases}
+        id_of_alias = {alias: one.id for one in known.values() for alias in one.aliases}
         problems: list[LocatedProblem] = []
         made: dict[str, StoredDocument] = {}
         for one in found:
             result = self._checker.valid(one.text)
             problems += [LocatedProblem(_location(one, problem), problem.message) for problem in result.problems]
             id_ = document_id(one.text)
-            if one.alias is not None and taken.setdefault(one.alias, id_) != id_:
+            if one.alias is not None and id_of_alias.setdefault(one.alias, id_) != id_:
                 cure = "is the id of another document of this client; retire that client version or make new ids"
                 problems.append(LocatedProblem(_location(one), f"{one.alias} {cure}"))
             before = made.get(id_) or known.get((owner.version, id_)) or self._draft(one.text, owner)

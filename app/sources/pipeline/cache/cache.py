@@ -177,7 +177,7 @@ def _system(name: str, settings: SourceSettings, fields: SourceFields) -> str:
     return f"{name}-{fingerprint([settings.vendor, settings.base_url, options, *custom, *credentials])}"
 
 
-def ages_here(settings: CacheSettings) -> Mapping[Contract, int]:
+def contract_ages(settings: CacheSettings) -> Mapping[Contract, int]:
     """The maximum age of the data of each contract under these settings; a contract that is absent is not cached."""
     if not settings.enabled:
         return {}
@@ -189,7 +189,7 @@ def ages_here(settings: CacheSettings) -> Mapping[Contract, int]:
     return found
 
 
-def reads_here(settings: CacheSettings) -> Mapping[str, int]:
+def cached_reads(settings: CacheSettings) -> Mapping[str, int]:
     """The reads that may be answered from the cache under these settings, with their maximum age."""
     contracts = tightened(settings)
     ages = {name: contracts[spec.name].max_age for name, spec in CACHED_READS.items()}

@@ -28,7 +28,7 @@ class EntryEnvelope(msgspec.Struct, array_like=True, frozen=True):
 
     key: str
     read: int
-    took: float
+    load_seconds: float
     known: bool
     value: msgspec.Raw
 
@@ -37,10 +37,10 @@ class UndecodableEntry(ValueError):
     """These bytes are no entry for this key."""
 
 
-def encode(key: str, read: int, took: float, value: Any, *, known: bool) -> bytes:
+def encode(key: str, read: int, load_seconds: float, value: Any, *, known: bool) -> bytes:
     """The bytes of an entry."""
     raw = msgspec.Raw(msgspec.msgpack.encode(value if known else None))
-    packed = msgspec.msgpack.encode(EntryEnvelope(key, read, took, known, raw))
+    packed = msgspec.msgpack.encode(EntryEnvelope(key, read, load_seconds, known, raw))
     if len(packed) < DEFLATE_FROM:
         return PLAIN + packed
     return DEFLATED + zlib.compress(packed, 1)

@@ -22,7 +22,7 @@ class CacheEntry:
 
     value: Any
     read: float
-    took: float
+    load_seconds: float
     tags: tuple[str, ...]
     stored_at: float
     until: float = 0.0

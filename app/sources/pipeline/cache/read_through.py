@@ -71,7 +71,7 @@ class SharedTier(Protocol):
         """Entries that other workers have read since then, of keys that they claimed."""
         ...
 
-    def put_later(
+    def put_in_background(
         self, spec: CacheSpec, scope: str, entries: Mapping[Any, CacheEntry], keys: Sequence[Any], lifetime: float
     ) -> None:
         """Write entries in the background and release the claims on these keys."""
@@ -155,7 +155,10 @@ class ReadThroughCache:
             if entry.value is not ABSENT:
                 found[key] = entry.value
             # Probabilistic early refresh: slow reads start earlier, and workers do not refresh all at once.
-            if now - entry.read - entry.took * math.log(1 - random.random()) >= soon and now >= entry.quiet_until:
+            if (
+                now - entry.read - entry.load_seconds * math.log(1 - random.random()) >= soon
+                and now >= entry.quiet_until
+            ):
                 entry.quiet_until = now + REFRESH_RETRY
                 due.append(key)
         cache_read(self._source, spec.name, "hit", len(found))
@@ -208,11 +211,11 @@ class ReadThroughCache:
         missing = [key for key in keys if key not in found]
         if missing and self._shared_tier:
             claimed = await self._shared_tier.claim_fills(self._spec, reader.scope, missing)
-            elsewhere = [key for key in missing if key not in claimed]
-            if elsewhere:
+            claimed_by_others = [key for key in missing if key not in claimed]
+            if claimed_by_others:
                 since = self._memory.clock() - reader.limit
-                wait_for_fills = await self._shared_tier.wait_for_fills(self._spec, reader.scope, elsewhere, since)
-                found.update(self._adopt(reader, wait_for_fills, elsewhere))
+                filled = await self._shared_tier.wait_for_fills(self._spec, reader.scope, claimed_by_others, since)
+                found.update(self._adopt(reader, filled, claimed_by_others))
                 missing = [key for key in missing if key not in found]
         if missing:
             found.update(await self._load(reader, missing, held))
@@ -255,18 +258,18 @@ class ReadThroughCache:
         finally:
             field_mask.reset(token)
             if self._shared_tier:
-                self._shared_tier.put_later(self._spec, reader.scope, entries, keys, self._lifetime)
+                self._shared_tier.put_in_background(self._spec, reader.scope, entries, keys, self._lifetime)
 
     def _entries(
         self, keys: list[Any], answer: Mapping[Any, Any], began: float, as_of: datetime
     ) -> dict[Any, CacheEntry]:
-        took, spec = self._memory.clock() - began, self._spec
+        load_seconds, spec = self._memory.clock() - began, self._spec
         entries: dict[Any, CacheEntry] = {}
         for key in keys:
             value = answer.get(key, ABSENT)
             if value is ABSENT or spec.accepts(key, value):
                 stored_at = value if value is ABSENT else spec.cached_form(value)
-                entries[key] = CacheEntry(self._as_cached(stored_at, as_of), began, took, spec.tags(key), 0.0)
+                entries[key] = CacheEntry(self._as_cached(stored_at, as_of), began, load_seconds, spec.tags(key), 0.0)
         return entries
 
     def _store(self, scope: Any, key: Any, entry: CacheEntry) -> None:

@@ -142,7 +142,9 @@ class RedisTier:
                 return await pipe.execute()
 
         answer = await self._store.ask(question)
-        return set(keys) if answer is None else {key for key, mine in zip(keys, answer, strict=True) if mine}
+        return (
+            set(keys) if answer is None else {key for key, is_claimed in zip(keys, answer, strict=True) if is_claimed}
+        )
 
     async def wait_for_fills(
         self, spec: CacheSpec, scope: str, keys: Sequence[Any], since: float
@@ -165,7 +167,7 @@ class RedisTier:
                 waiting = [key for key, mark in zip(waiting, marks, strict=True) if mark is not None]
         return found
 
-    def put_later(
+    def put_in_background(
         self, spec: CacheSpec, scope: str, entries: Mapping[Any, CacheEntry], keys: Sequence[Any], lifetime: float
     ) -> None:
         self._store.spawn(self._put(spec, scope, entries, keys, lifetime))
@@ -183,7 +185,7 @@ class RedisTier:
                     read = now - int(age * 1_000_000)
                     pipe.set(
                         name,
-                        codec.encode(name, read, entry.took, entry.value, known=known),
+                        codec.encode(name, read, entry.load_seconds, entry.value, known=known),
                         px=max(int((lifetime - age) * 1000), 1),
                     )
                 pipe.delete(*(self._claim(spec, scope, key) for key in keys))
@@ -207,7 +209,7 @@ class RedisTier:
             cache_unreadable()
             return None
         read = self._store.clock() - max(now - envelope.read, 0) / 1_000_000
-        return CacheEntry(value if envelope.known else ABSENT, read, envelope.took, spec.tags(key), 0.0)
+        return CacheEntry(value if envelope.known else ABSENT, read, envelope.load_seconds, spec.tags(key), 0.0)
 
     def _name(self, spec: CacheSpec, scope: str, key: Any) -> str:
         return f"{PREFIX}:{codec.form(spec.record)}:{self._source}:{spec.name}:{scope}:{_text(key)}"

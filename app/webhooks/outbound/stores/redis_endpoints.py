@@ -19,7 +19,7 @@ from app.webhooks.outbound.endpoints import Delivery, Endpoint, reset
 PREFIX = "{tradegraph:endpoints}"
 GENERATION = f"{PREFIX}:generation"
 ENDPOINTS = f"{PREFIX}:all"
-TURNS = f"{PREFIX}:turns"
+SEQUENCE = f"{PREFIX}:turns"
 
 
 class RedisEndpoints:
@@ -62,12 +62,12 @@ class RedisEndpoints:
 
     async def save(self, deliveries: Sequence[Delivery]) -> None:
         with translate_errors():
-            last = await self._redis.incrby(TURNS, len(deliveries))
+            last = await self._redis.incrby(SEQUENCE, len(deliveries))
             async with self._redis.pipeline(transaction=True) as pipe:
-                for turn, one in enumerate(deliveries, last - len(deliveries) + 1):
+                for number, one in enumerate(deliveries, last - len(deliveries) + 1):
                     pipe.hset(_bodies(one.endpoint), one.cursor, _encoded(one))
                     if one.dead_at is None:
-                        pipe.zadd(_waiting(one.endpoint), {one.cursor: turn}, nx=True)
+                        pipe.zadd(_waiting(one.endpoint), {one.cursor: number}, nx=True)
                         pipe.zrem(_dead(one.endpoint), one.cursor)
                     else:
                         pipe.zrem(_waiting(one.endpoint), one.cursor)
