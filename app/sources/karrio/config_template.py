@@ -10,7 +10,7 @@ TEMPLATE = ConfigTemplate(
     ports=("shipments",),
     adds_to=frozenset({"shipments"}),
     table="""\
-# Karrio for parcels (docs/real-systems.md), over its GraphQL API.
+# Karrio for parcels (docs/karrio.md), over its GraphQL API.
 [sources.$name]
 vendor = "karrio"
 base_url = "$url"

@@ -22,7 +22,7 @@ TEMPLATE = ConfigTemplate(
         "quotes",
     ),
     table="""\
-# Tryton as ERP (docs/real-systems.md): an API key of a user application for REST, a user for JSON-RPC.
+# Tryton as ERP (docs/tryton.md): an API key of a user application for REST, a user for JSON-RPC.
 [sources.$name]
 vendor = "tryton"
 base_url = "$url"

@@ -10,7 +10,7 @@ TEMPLATE = ConfigTemplate(
     ports=("contents", "reservations", "orders"),
     adds_to=frozenset({"orders"}),
     table="""\
-# Vendure as shop (docs/real-systems.md), over its Admin API.
+# Vendure as shop (docs/vendure.md), over its Admin API.
 [sources.$name]
 vendor = "vendure"
 base_url = "$url"
