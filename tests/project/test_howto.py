@@ -105,8 +105,21 @@ def test_vendor_is_connected_and_its_tests_pass(tree: Path):
     run(tree, "git", "apply", str(patch))
     out = run(tree, sys.executable, "-m", "pytest", "-q", "tests/sources/test_shelfwise.py")
     assert "4 passed" in out
+    assert not (ROOT / "app" / "sources" / "shelfwise").exists()
+
+
+def test_vendor_serves_a_second_port_and_passes_its_contract_suite(tree: Path):
+    run(tree, "git", "apply", str(HOWTO / "add-a-vendor.patch"))
+    patch = HOWTO / "add-a-port.patch"
+    run(tree, "git", "apply", "--check", str(patch))
+    run(tree, "git", "apply", str(patch))
+    guide = (HOWTO / "add-a-vendor.md").read_text()
+    added = len(re.findall(r"^\+(?!\+\+ )", patch.read_text(), re.MULTILINE))
+    assert f"{added} lines in {len(touched(patch))} files" in " ".join(guide.split())
+    suites = ("tests/contract/test_shipments.py", "tests/contract/test_balances.py")
+    out = run(tree, sys.executable, "-m", "pytest", "-q", "tests/sources/test_shelfwise.py", *suites, "-k", "shelfwise")
+    assert "25 passed" in out
     layered = run(
         tree, sys.executable, "-m", "pytest", "-q", "tests/project/test_architecture.py", "-k", "vendor and shelfwise"
     )
     assert "1 passed" in layered
-    assert not (ROOT / "app" / "sources" / "shelfwise").exists()
