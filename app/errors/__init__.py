@@ -96,6 +96,7 @@
     │   ├── SourceRejected        SOURCE_REJECTED
     │   ├── SourceMalformed       SOURCE_MALFORMED
     │   ├── SourceHostKeyChanged  SOURCE_HOST_KEY_CHANGED
+    │   ├── SourceUntrusted       SOURCE_UNTRUSTED
     │   ├── DownloadTooLarge      DOWNLOAD_TOO_LARGE
     │   └── DownloadNotPDF        DOWNLOAD_NOT_PDF
     ├── FileRefused               a file of a source cannot be imported: FILE_REFUSED
@@ -255,6 +256,7 @@ from app.errors.sources import (
     SourceThrottled,
     SourceTimeout,
     SourceUnavailable,
+    SourceUntrusted,
 )
 from app.errors.webhooks import (
     WebhookExpired,
@@ -366,6 +368,7 @@ __all__ = [
     "SourceThrottled",
     "SourceTimeout",
     "SourceUnavailable",
+    "SourceUntrusted",
     "StoreUnavailable",
     "SubscriberTooSlow",
     "TooExpensive",

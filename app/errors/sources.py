@@ -64,6 +64,15 @@ class SourceHostKeyChanged(SourceError):
     sent = False
 
 
+class SourceUntrusted(SourceError):
+    """The server's certificate is not signed by a trusted authority or not for its host, or the server does not
+    encrypt. No credential was sent."""
+
+    code = "SOURCE_UNTRUSTED"
+    says = "could not be identified; the operators have been told"
+    sent = False
+
+
 class SourceMalformed(SourceError):
     """The answer is not JSON, not of the documented shape, or too large."""
 

