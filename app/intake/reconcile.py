@@ -16,7 +16,7 @@ from app.errors import SourceError, StoreUnavailable
 from app.intake.reconciliation import Discrepancy, Reconciliation, ReconciliationResult, ReconciliationStatus
 from app.intake.records import IntakeFilter, IntakeState, OrderIntake
 from app.intake.store import IntakeStore
-from app.sources.order_writer import OrderWriter, WrittenOrder
+from app.sources.order_writer import OrderWriter, WrittenOrder, lookup_orders
 from app.sources.source import Sources
 from app.telemetry import log
 
@@ -41,7 +41,8 @@ async def reconcile(
             own = [one for one in intakes if one.target == target]
             for start in range(0, len(own), CHUNK):
                 chunk = own[start : start + CHUNK]
-                orders = await writer.find(SYSTEM, [one.id for one in chunk])
+                oldest = min(one.received for one in chunk)
+                orders = await lookup_orders(writer, SYSTEM, [one.id for one in chunk], oldest)
                 compared.update(one.tenant for one in chunk)
                 found += _discrepancies(chunk, orders)
     for one in found:

@@ -35,7 +35,7 @@ from app.intake.checks import count_prices
 from app.intake.records import QUEUED, IntakeState, OrderIntake, problem_of, with_problems
 from app.intake.store import IntakeStore
 from app.settings import IntakeSettings
-from app.sources.order_writer import NewOrder, NewOrderLine, OrderNotAccepted, OrderWriter, WrittenOrder
+from app.sources.order_writer import NewOrder, NewOrderLine, OrderNotAccepted, OrderWriter, WrittenOrder, lookup_orders
 from app.sources.values import utc_now
 from app.telemetry import log, metrics, new_id
 
@@ -193,11 +193,11 @@ class PostingWorker:
         if claimed.sent_at is not None:
             try:
                 with background(LOOKUP_TIMEOUT):
-                    orders = (await self._writer.find(SYSTEM, [claimed.id])).get(claimed.id, ())
+                    orders = await lookup_orders(self._writer, SYSTEM, [claimed.id], claimed.received)
             except (SourceError, DeadlineExceeded) as error:
                 return self._lookup_failed(claimed, error)
             self._refusals = 0
-            found = orders[0] if orders else None
+            found = next(iter(orders.get(claimed.id, ())), None)
             if found is not None and found.step == self._writer.steps[-1]:
                 return PostingResult(_posted(claimed, found), "found")
         if claimed.attempts >= self._settings.attempts or self._is_too_old(claimed):

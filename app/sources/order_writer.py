@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from datetime import date
+from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from typing import Final, Protocol, runtime_checkable
 
@@ -15,6 +15,8 @@ from app.settings.resilience import ORDER_SUBMISSIONS
 from app.sources.values import Money, Record, Timestamp
 
 LONGEST_CREATION: Final = 3600.0
+CLOCKS_APART: Final = timedelta(days=1)
+"""How far behind the gateway's clock that of a target may be."""
 
 
 class NewOrderLine(Record):
@@ -175,6 +177,28 @@ class OrderWriter(Protocol):
     async def cancel(self, principal: Principal, order: WrittenOrder, reason: str) -> None:
         """Cancel an order of which nothing was picked. Raises SourceError, OrderNotAccepted."""
         ...
+
+
+@runtime_checkable
+class DatedLookup(Protocol):
+    """What a writer may be as well: its system finds no order by its key, so that `find` reads the orders of the last
+    days only."""
+
+    async def find_since(
+        self, principal: Principal, keys: Sequence[str], since: datetime
+    ) -> Mapping[str, tuple[WrittenOrder, ...]]:
+        """As `OrderWriter.find`, among all orders that were created at `since` or later by the target's clock."""
+        ...
+
+
+async def lookup_orders(
+    writer: OrderWriter, principal: Principal, keys: Sequence[str], received: float
+) -> Mapping[str, tuple[WrittenOrder, ...]]:
+    """The orders of intakes of which the oldest was received at a time, in seconds since 1970. However old it is, none
+    of them is missed."""
+    if isinstance(writer, DatedLookup):
+        return await writer.find_since(principal, keys, datetime.fromtimestamp(received, UTC) - CLOCKS_APART)
+    return await writer.find(principal, keys)
 
 
 @runtime_checkable

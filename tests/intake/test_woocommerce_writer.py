@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,10 +13,16 @@ from starlette.responses import JSONResponse
 
 from app.auth.principal import SYSTEM
 from app.errors import SourceMalformed, SourceRejected, SourceUnavailable
+from app.intake.reconcile import reconcile
+from app.intake.records import IntakeState
+from app.intake.stores import connect_intakes
+from app.settings import Settings
 from app.sources.order_writer import NewOrder, NewOrderLine, OrderNotAccepted, OrderWriter, WrittenOrder
 from app.sources.source import Source
 from app.sources.values import Money
 from tests.contract.woocommerce_case import connect_to
+from tests.support.intakes import intake
+from tests.support.posting import run
 from tests.upstreams.woocommerce import Shop, address, customer, line, order, serve_woocommerce
 
 NOW = datetime(2026, 12, 1, 13, tzinfo=UTC)
@@ -133,6 +140,42 @@ async def test_a_look_up_reads_the_orders_of_the_last_days_only(writer: OrderWri
     assert len(shop.seen) == 2
     assert await writer.find(SYSTEM, []) == {}
     assert len(shop.seen) == 2
+
+
+async def test_an_order_that_is_resumed_after_its_last_days_is_found_and_not_doubled(
+    writer: OrderWriter, shop: Shop, tmp_path: Path
+):
+    received = (NOW - timedelta(days=30)).timestamp()
+    resumed = intake("old", received=received, sent_at=received + 60, attempts=1)
+    key = [{"id": 1, "key": "tradegraph_key", "value": resumed.id}]
+    lines = [line(1, "SKU-0001", 1, "9.50", 9.5)]
+    shop.orders = [order(1, shop.customers[0], lines, "2026-10-31T14:00:00", meta_data=key)]  # Its clock is late.
+    store = connect_intakes(Settings(data_dir=tmp_path))
+    done = await run(store, writer, resumed)
+    await store.close()
+    assert (done.state, done.order_number, shop.sent) == (IntakeState.POSTED, "1", [])
+    assert (shop.seen, shop.queries[0]["after"]) == (["GET /orders"], "2026-10-31T12:59:59")
+    assert await writer.find(SYSTEM, [resumed.id]) == {}
+
+
+async def test_reconciliation_reads_back_to_its_oldest_order(writer: OrderWriter, shop: Shop, tmp_path: Path):
+    store = connect_intakes(Settings(data_dir=tmp_path))
+    ages = {number: NOW - timedelta(days=days) for number, days in enumerate((30, 1), start=1)}
+    posted = [
+        intake(received=at.timestamp(), state=IntakeState.POSTED, order_id=str(number), order_number=str(number))
+        for number, at in ages.items()
+    ]
+    lines = [line(1, "SKU-0001", 1, "9.50", 9.5)]
+    keys = [[{"id": 1, "key": "tradegraph_key", "value": one.id}] for one in posted]
+    shop.orders = [
+        order(number, shop.customers[0], lines, f"{at:%Y-%m-%dT%H:%M:%S}", meta_data=key)
+        for (number, at), key in zip(ages.items(), keys, strict=True)
+    ]
+    for one in posted:
+        await store.submit(one, guard_po=0)
+    found = await reconcile(store, {"erp": writer}, since=(NOW - timedelta(days=31)).timestamp())
+    await store.close()
+    assert (found.compared, found.discrepancies, shop.seen) == (2, (), ["GET /orders"])
 
 
 @pytest.mark.parametrize(

@@ -148,9 +148,14 @@ class WooCommerceOrderWriter:
 
     async def find(self, principal: Principal, keys: Sequence[str]) -> Mapping[str, tuple[WrittenOrder, ...]]:
         """See `OrderWriter.find`; among the orders of the last `lookup_days` days, of whatever customer."""
+        return await self.find_since(principal, keys, self._clock() - timedelta(days=self._options.lookup_days))
+
+    async def find_since(
+        self, principal: Principal, keys: Sequence[str], since: datetime
+    ) -> Mapping[str, tuple[WrittenOrder, ...]]:
+        """See `DatedLookup.find_since`. Raises SourceMalformed for more than 10,000 orders since then."""
         found: defaultdict[str, list[WrittenOrder]] = defaultdict(list)
         requested = set(keys)
-        since = self._clock() - timedelta(days=self._options.lookup_days)
         if not requested:
             return {}
         async for rows in self._client.since(
