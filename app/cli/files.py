@@ -11,12 +11,11 @@ import msgspec
 import orjson
 import typer
 
-from app.cli.stores import settings_of
+from app.cli.stores import settings_of, source_of_vendor
 from app.cli.tables import print_table
 from app.errors import ConfigurationError, StoreUnavailable
 
 if TYPE_CHECKING:
-    from app.settings import Settings
     from app.sources.replica.ledger import FileArchive
 
 T = TypeVar("T")
@@ -90,7 +89,7 @@ def _with_archive(
     from app.sources.wiring import connect_file_archive
 
     settings = settings_of(config, data_dir)
-    name = _source_of(settings, source)
+    name = source_of_vendor(settings, source, "files")
 
     async def run() -> T:
         archive = connect_file_archive(name, settings)
@@ -103,13 +102,6 @@ def _with_archive(
         return asyncio.run(run())
     except StoreUnavailable as error:
         raise ConfigurationError(f"sources.{name}", None, f"its store cannot be used: {error.detail}") from None
-
-
-def _source_of(settings: Settings, source: str | None) -> str:
-    names = [name for name, one in settings.sources.items() if one.vendor == "files"]
-    if source in names or (source is None and len(names) == 1):
-        return source or names[0]
-    raise ConfigurationError("--source", source, f"name a source of vendor 'files': {', '.join(names) or 'none'}")
 
 
 def _print_json(value: Any) -> None:

@@ -15,6 +15,7 @@ import typer
 
 from app.auth.principal import Principal, Role
 from app.cli.audit import audit
+from app.cli.brokers import brokers
 from app.cli.contract import contract
 from app.cli.documents import check_against_documents, documents
 from app.cli.endpoints import endpoints
@@ -52,6 +53,7 @@ app.add_typer(audit, name="audit")
 app.add_typer(documents, name="documents")
 app.add_typer(events, name="events")
 app.add_typer(files, name="files")
+app.add_typer(brokers, name="brokers")
 app.add_typer(intake, name="intake")
 app.add_typer(prices, name="prices")
 app.add_typer(endpoints, name="endpoints")

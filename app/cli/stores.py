@@ -49,6 +49,14 @@ def settings_of(config: Path | None, data_dir: Path | None, *, demo: bool = Fals
     return settings if data_dir is None else settings.model_copy(update={"data_dir": data_dir})
 
 
+def source_of_vendor(settings: Settings, source: str | None, vendor: str) -> str:
+    """The source of a vendor that is named, or the only one. Raises ConfigurationError."""
+    names = [name for name, one in settings.sources.items() if one.vendor == vendor]
+    if source in names or (source is None and len(names) == 1):
+        return source or names[0]
+    raise ConfigurationError("--source", source, f"name a source of vendor '{vendor}': {', '.join(names) or 'none'}")
+
+
 def run_with(
     connect: Callable[[Settings], S], settings: Settings, section: str, work: Callable[[S], Awaitable[T]]
 ) -> T:

@@ -30,6 +30,7 @@ from app.storage.redis import connect as redis
 
 if TYPE_CHECKING:
     from app.settings import Settings, SourceSettings
+    from app.sources.brokers.set_aside import SetAsideMessages
     from app.sources.replica.ledger import FileArchive
     from app.sources.rest.conformance import PortConformance
 
@@ -93,6 +94,13 @@ def connect_file_archive(name: str, settings: Settings) -> FileArchive:
     from app.sources.files import connect_intake
 
     return connect_intake(name, settings.sources[name], settings.data_dir)
+
+
+def connect_set_aside(name: str, settings: Settings) -> SetAsideMessages:
+    """The messages of a broker that were set aside, for a command beside the gateway. Raises ConfigurationError."""
+    from app.sources.brokers import connect_set_aside_messages
+
+    return connect_set_aside_messages(name, settings.sources[name], settings.data_dir)
 
 
 def check_conformance(

@@ -3,6 +3,7 @@
     options.py    topics, and what their messages mean       messages.py   messages to hints and rows
     nats.py       NATS JetStream                              kafka.py      the Kafka protocol
     rabbitmq.py   RabbitMQ, quorum queues                     security.py   TLS and sign-in
+                                                              set_aside.py  messages set aside, and their replay
 
 A message may name subjects of another source, which is then read again; its content is not trusted. Rows of a topic are
 kept in a replica (`app/sources/replica`), which answers reads.
@@ -20,8 +21,9 @@ from urllib.parse import urlsplit
 from app.errors import ConfigurationError
 from app.settings import SourceSettings
 from app.sources.brokers.messages import TopicHandler
-from app.sources.brokers.options import read_options
+from app.sources.brokers.options import BrokerOptions, read_options
 from app.sources.brokers.security import read_security
+from app.sources.brokers.set_aside import SetAsideMessages
 from app.sources.capabilities import Limitation
 from app.sources.consumer import MessageConsumer, Topic
 from app.sources.custom_fields import NO_FIELDS, SourceFields
@@ -58,14 +60,15 @@ def connect(
         )
     options = read_options(name, settings)
     security = read_security(name, settings, options.tls, options.sasl)
-    store = ReplicaStore(name, data_dir / "sources" / f"{name}.sqlite")
+    store = _store(name, data_dir)
     module, class_name = CONSUMERS[urlsplit(settings.base_url).scheme]
     make: Callable[..., MessageConsumer] = getattr(import_module(module), class_name)
+    handlers = _handlers(name, options, store)
     topics = tuple(
         Topic(
             name=label,
             consumer=make(name, settings, topic, security),
-            handler=TopicHandler(name, label, topic, options.max_message_bytes, store),
+            handler=handlers[label],
             target=topic.source or name,
         )
         for label, topic in options.topics.items()
@@ -89,6 +92,23 @@ def connect(
         limitations={**MISSING, **{dataset.port: COPY for dataset in datasets}},
         **(replica_ports(store, datasets, {}, clock) if datasets else {}),
     )
+
+
+def connect_set_aside_messages(name: str, settings: SourceSettings, data_dir: Path) -> SetAsideMessages:
+    """The messages that were set aside; connects to no broker. Raises ConfigurationError."""
+    store = _store(name, data_dir)
+    return SetAsideMessages(store, _handlers(name, read_options(name, settings), store))
+
+
+def _store(name: str, data_dir: Path) -> ReplicaStore:
+    return ReplicaStore(name, data_dir / "sources" / f"{name}.sqlite")
+
+
+def _handlers(name: str, options: BrokerOptions, store: ReplicaStore) -> dict[str, TopicHandler]:
+    return {
+        label: TopicHandler(name, label, topic, options.max_message_bytes, store)
+        for label, topic in options.topics.items()
+    }
 
 
 def one_request(_: str, keys: int, __: object) -> int:

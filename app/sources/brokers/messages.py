@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from decimal import Decimal
 from enum import StrEnum
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 
@@ -17,7 +17,7 @@ from app.sources.changes import ChangeHint
 from app.sources.consumer import Message
 from app.sources.replica.datasets import DATASETS
 from app.sources.replica.mapping import LONGEST_KEY, MappedRow, RowRejected
-from app.sources.replica.store import ReplicaStore, ReplicaWriter
+from app.sources.replica.store import ReplicaStore, ReplicaWriter, SetAsideMessage
 from app.telemetry import log, metrics
 
 STORED_BODY = 64 * 1024
@@ -48,6 +48,14 @@ class _Meaning:
     hints: list[ChangeHint] = field(default_factory=list)
     rows: list[tuple[float, MappedRow]] = field(default_factory=list)
     poison: list[tuple[Message, _Poison]] = field(default_factory=list)
+
+
+class ReplayedMessage(NamedTuple):
+    """What came of a message that was set aside: its hints, or the code for which it stays there."""
+
+    hints: tuple[ChangeHint, ...]
+    code: str | None = None
+    field: str | None = None
 
 
 class TopicHandler:
@@ -122,8 +130,41 @@ class TopicHandler:
                 self._write_rows(writer, meaning, now)
             for message, poison in meaning.poison:
                 writer.set_message_aside(
-                    self._topic, message.id, message.body[:STORED_BODY], poison.code, poison.name, now.timestamp()
+                    self._topic,
+                    message.id,
+                    message.body[:STORED_BODY],
+                    poison.code,
+                    poison.name,
+                    at=now.timestamp(),
+                    sent=None if message.at is None else message.at.timestamp(),
                 )
+
+    async def replay(self, stored: SetAsideMessage, now: datetime) -> ReplayedMessage:
+        """What a message that was set aside means by the present options. Its rows are written, but for those that are
+        stored with a later time; a message without a time replaces none. Raises StoreUnavailable."""
+        meaning = _Meaning()
+        try:
+            if len(stored.body) >= STORED_BODY:
+                raise _Poison(stored.code, stored.field)  # The rest of it is lost.
+            self._read(Message(stored.message, stored.body, stored.sent, None), meaning, now)
+        except _Poison as poison:
+            await asyncio.to_thread(self._refuse, stored, poison)
+            return ReplayedMessage((), poison.code, poison.name)
+        if meaning.rows:
+            await asyncio.to_thread(self._write_older, stored, meaning, now)
+        return ReplayedMessage(tuple(meaning.hints))
+
+    def _refuse(self, stored: SetAsideMessage, poison: _Poison) -> None:
+        with self.store.writing() as writer:
+            writer.refuse_message(stored.number, poison.code, poison.name)
+
+    def _write_older(self, stored: SetAsideMessage, meaning: _Meaning, now: datetime) -> None:
+        with self.store.writing() as writer:
+            limit = 0.0 if stored.sent is None else stored.sent.timestamp()
+            rows = writer.older(DATASETS[self._options.dataset or ""], [row for _, row in meaning.rows], limit)
+            as_of = (stored.sent or stored.at).timestamp()
+            if rows:
+                self._write_rows(writer, _Meaning(rows=[(as_of, row) for row in rows]), now)
 
     def _write_rows(self, writer: ReplicaWriter, meaning: _Meaning, now: datetime) -> None:
         dataset = DATASETS[self._options.dataset or ""]

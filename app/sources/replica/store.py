@@ -70,6 +70,9 @@ MIGRATIONS = (
         code TEXT NOT NULL, field TEXT, at REAL NOT NULL, UNIQUE (topic, message)
     );
     """,
+    """
+    ALTER TABLE set_aside ADD COLUMN sent REAL;
+    """,
 )
 
 _UPSERT = """INSERT INTO replica_rows (dataset, key, part, value, as_of, feed, batch) VALUES (?, ?, ?, ?, ?, ?, ?)
@@ -83,6 +86,20 @@ class StoredRow(NamedTuple):
 
     row: Any
     as_of: datetime
+
+
+class SetAsideMessage(msgspec.Struct, frozen=True, kw_only=True):
+    """A message that could not be read, and why. `message` is its id, `sent` its time, `at` when it was set aside; of a
+    long `body` the beginning is stored."""
+
+    number: int
+    topic: str
+    message: str | None
+    body: bytes
+    code: str
+    field: str | None
+    at: datetime
+    sent: datetime | None
 
 
 class ReplicaStore:
@@ -274,16 +291,45 @@ class ReplicaWriter:
             "UPDATE replica_rows SET as_of = max(as_of, ?) WHERE dataset = ? AND feed = ?", (as_of, dataset.name, feed)
         )
 
+    def older(self, dataset: Dataset, rows: Sequence[MappedRow], as_of: float) -> list[MappedRow]:
+        """Those rows of which no stored one is newer than a time."""
+        keys = json.dumps([row.key for row in rows])
+        query = (
+            "SELECT key, part FROM replica_rows WHERE dataset = ? AND as_of > ? AND key IN "
+            "(SELECT value FROM json_each(?))"
+        )
+        newer = set(self.sql.execute(query, (dataset.name, as_of, keys)))
+        return [row for row in rows if (row.key, row.part) not in newer]
+
     def set_message_aside(
-        self, topic: str, message: str | None, body: bytes, code: str, field: str | None, at: float
+        self,
+        topic: str,
+        message: str | None,
+        body: bytes,
+        code: str,
+        field: str | None,
+        *,
+        at: float,
+        sent: float | None,
     ) -> None:
         """Store a message that cannot be taken, once, and delete the oldest ones beyond `MAX_DEAD_MESSAGES`."""
         self.sql.execute(
-            "INSERT OR IGNORE INTO set_aside (topic, message, body, code, field, at) VALUES (?, ?, ?, ?, ?, ?)",
-            (topic, message, body, code, field, at),
+            "INSERT OR IGNORE INTO set_aside (topic, message, body, code, field, at, sent) "
+            "VALUES (?, ?, ?, ?, ?, ?, ?)",
+            (topic, message, body, code, field, at, sent),
         )
         self.sql.execute(
             "DELETE FROM set_aside WHERE number <= (SELECT max(number) FROM set_aside) - ?", (MAX_DEAD_MESSAGES,)
+        )
+
+    def refuse_message(self, number: int, code: str, field: str | None) -> None:
+        """Note why a message that is set aside cannot be taken now."""
+        self.sql.execute("UPDATE set_aside SET code = ?, field = ? WHERE number = ?", (code, field, number))
+
+    def discard_messages(self, numbers: Sequence[int]) -> None:
+        """Delete messages that are set aside."""
+        self.sql.execute(
+            "DELETE FROM set_aside WHERE number IN (SELECT value FROM json_each(?))", (json.dumps(list(numbers)),)
         )
 
     def report_changes(self, kind: ChangeKind, keys: Iterable[str], at: float) -> None:
