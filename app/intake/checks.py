@@ -259,7 +259,7 @@ class OrderChecker:
             result = IntakeCheckResult.WARNED
         findings.add(CheckKind.CUSTOMER, result, problem=CustomerBlocked if blocked else None, source=source)
         if intake.content.ship_to is not None:
-            known = any(place.id == intake.content.ship_to for place in customer.ship_tos)
+            known = any(location.id == intake.content.ship_to for location in customer.ship_tos)
             findings.add(
                 CheckKind.SHIP_TO,
                 IntakeCheckResult.PASSED if known else IntakeCheckResult.FAILED,

@@ -204,8 +204,8 @@ def _composed(
     level: StockLevel, other: OtherReservations, codes: Sequence[str], at: date, today: date, only: Sequence[str] | None
 ) -> list[Availability]:
     positions = _positions(level, other.balances, codes)
-    elsewhere = [one for one in other.reservations if one.order not in level.orders]
-    allocated = allocate(positions, elsewhere, today) if elsewhere else {}
+    other_reservations = [one for one in other.reservations if one.order not in level.orders]
+    allocated = allocate(positions, other_reservations, today) if other_reservations else {}
     freshness = _freshness(level.freshness, other.missing)
     if not allocated and only is None:
         return [Availability(level, position, ZERO, freshness, at, today) for position in positions]

@@ -178,14 +178,14 @@ async def _cancel_intake(ctx: Context, input: CancelOrderInput, known: OrderInta
         raise InvalidInput("There is no such order.")
     key = (known.target, known.order_id) if known.order_id is not None else None
     changes = intakes.commands_of(ctx).order_changes
-    begun = await changes.begin(ctx.principal, known, CANCEL_ORDER, input.key, (), input.reason)
-    if begun is None or known.state is IntakeState.CANCELLED:
-        if begun is not None:
-            await changes.finish(begun, made=True)
+    started = await changes.begin(ctx.principal, known, CANCEL_ORDER, input.key, (), input.reason)
+    if started is None or known.state is IntakeState.CANCELLED:
+        if started is not None:
+            await changes.finish(started, made=True)
         return OrderChangePayload(intake=known, order_key=key)
     payload = await intakes.decide(ctx, known.node_id, known.version, Decision.CANCEL, input.reason)
     cancelled = payload.intake is not None and payload.intake.state is IntakeState.CANCELLED
-    await changes.finish(begun, made=cancelled)
+    await changes.finish(started, made=cancelled)
     return OrderChangePayload(intake=payload.intake, order_key=key, problems=() if cancelled else payload.problems)
 
 
@@ -194,8 +194,8 @@ async def _amend_intake(
 ) -> OrderChangePayload:
     commands = intakes.commands_of(ctx)
     lines = _line_quantities(quantities)
-    begun = await commands.order_changes.begin(ctx.principal, known, AMEND_ORDER, input.key, lines, input.reason)
-    if begun is None:
+    started = await commands.order_changes.begin(ctx.principal, known, AMEND_ORDER, input.key, lines, input.reason)
+    if started is None:
         return OrderChangePayload(intake=known)
     made = False
     try:
@@ -203,7 +203,7 @@ async def _amend_intake(
         amended, problems = await commands.amend(ctx.principal, known, quantities, input.reason)
         made = amended.version > known.version or not problems
     finally:
-        await commands.order_changes.finish(begun, made=made)
+        await commands.order_changes.finish(started, made=made)
     return OrderChangePayload(intake=amended, problems=problems)
 
 

@@ -141,8 +141,8 @@ class OrderEntry:
         if order.customer not in customers:
             raise RefusedOrder(contract_orders.Refusal(title="There is no such customer", code="CUSTOMER_UNKNOWN"))
         customer = msgspec.json.decode(customers[order.customer])
-        places = {place["id"]: place for place in customer["shipTos"]}
-        ship_to = places.get(order.ship_to or next(iter(places)))
+        locations = {location["id"]: location for location in customer["shipTos"]}
+        ship_to = locations.get(order.ship_to or next(iter(locations)))
         if ship_to is None:
             raise RefusedOrder(
                 contract_orders.Refusal(title="The customer has no such location", code="SHIP_TO_UNKNOWN")

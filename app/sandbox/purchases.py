@@ -47,8 +47,8 @@ def guide_rows(account: Account, lines: Bought, calendar: Calendar) -> list[dict
     own = [(article.sku, article.family.category, lines.get((account.number, article.sku), []))
            for article in account.usual]  # fmt: skip
     if account.contract:
-        kept = [one for one in own if one[0] in account.contract_lines]
-        return [_guide_row(account, "MAINTAINED", *one, calendar) for one in kept]
+        maintained = [one for one in own if one[0] in account.contract_lines]
+        return [_guide_row(account, "MAINTAINED", *one, calendar) for one in maintained]
     ordered = sorted((one for one in own if one[2]), key=lambda one: (-len(one[2]), one[0]))
     return [_guide_row(account, "ORDER_HISTORY", *one, calendar) for one in ordered]
 

@@ -102,7 +102,7 @@ def sales(rng: random.Random, accounts: list[Account]) -> list[Sale]:
     _plan_shipments([sale for sale in made if sale is not demo], rng)
     for sale in made:
         if sale is not demo:
-            _fill(sale, rng)
+            _schedule_sale(sale, rng)
     return made
 
 
@@ -169,7 +169,7 @@ def _plan_shipments(others: list[Sale], rng: random.Random) -> None:
             sale.channel = "COUNTER"
 
 
-def _fill(sale: Sale, rng: random.Random) -> None:
+def _schedule_sale(sale: Sale, rng: random.Random) -> None:
     buyer = sale.account
     count = (
         rng.choices((4, 5, 6), (1, 3, 1))[0]

@@ -113,15 +113,15 @@ def _groups(text: str) -> list[tuple[str, list[str]]]:
     groups: list[tuple[str, list[str]]] = []
     for given in text.split():
         own = words_of(given)
-        taken = [word for word in own if word in words]
-        if len(taken) == len(own):
+        matched = [word for word in own if word in words]
+        if len(matched) == len(own):
             if own:
                 groups.append((given, own))
             for word in own:
                 words.remove(word)
         else:
-            groups.append((given, taken))
-            for word in taken:
+            groups.append((given, matched))
+            for word in matched:
                 words.remove(word)
     groups = [(given, own) for given, own in groups if own]
     return groups + [(word, [word]) for word in words]

@@ -7,7 +7,7 @@ from typing import Any
 
 from tests.attacks.attacker import Attacker, Reply
 from tests.attacks.catalog import Attacks, Group
-from tests.attacks.expect import refused, tells_nothing
+from tests.attacks.expect import refused, reveals_nothing
 
 attacks = Attacks(Group.INPUT)
 
@@ -15,12 +15,12 @@ TYPENAME = b'"query":"{ __typename }"'
 PROMISE = 'query($q: Decimal!, $d: Date) { promise(item: {sku: "SKU-0001"}, quantity: $q, by: $d) { confirmed { quantity shipDate } } }'
 
 
-async def _never_an_error_of_ours(attacker: Attacker, query: str, variables: dict[str, Any], *codes: str) -> None:
+async def _never_internal_error(attacker: Attacker, query: str, variables: dict[str, Any], *codes: str) -> None:
     for transport in ("post", "websocket"):
         reply = await attacker.over(transport, {"query": query, "variables": variables})
         assert reply.status in {200, 400}, reply.text
         assert set(reply.codes) <= set(codes), (variables, reply.text)
-        tells_nothing(reply)
+        reveals_nothing(reply)
 
 
 @attacks.attack("numbers beyond all numbers", "an infinity, or minutes of work on digits", watched=True)
@@ -80,7 +80,7 @@ async def _(attacker: Attacker) -> None:
         "1\n",
     )
     for value in (*values, True, False, [], ["1"], {}, 1.5):
-        await _never_an_error_of_ours(attacker, PROMISE, {"q": value}, "BAD_USER_INPUT", "INVALID_INPUT")
+        await _never_internal_error(attacker, PROMISE, {"q": value}, "BAD_USER_INPUT", "INVALID_INPUT")
         reply = await attacker.ask(PROMISE, q=value)
         assert not (reply.data or {}).get("promise") or value == ["1"], (value, reply.text)
 
@@ -111,11 +111,11 @@ async def _(attacker: Attacker) -> None:
         [],
     )
     for value in impossible:
-        await _never_an_error_of_ours(attacker, PROMISE, {"q": "1", "d": value}, "BAD_USER_INPUT", "INVALID_INPUT")
+        await _never_internal_error(attacker, PROMISE, {"q": "1", "d": value}, "BAD_USER_INPUT", "INVALID_INPUT")
     for value in ("0001-01-01", "9999-12-31", "1970-01-01", "2038-01-19"):
-        await _never_an_error_of_ours(attacker, PROMISE, {"q": "1", "d": value}, "INVALID_INPUT", "BAD_USER_INPUT")
+        await _never_internal_error(attacker, PROMISE, {"q": "1", "d": value}, "INVALID_INPUT", "BAD_USER_INPUT")
         query = 'query($d: Date) { item(by: {sku: "SKU-0001"}) { availability(at: $d) { atp } contractPrice(customer: {number: "CUST-0001"}, on: $d) { uom } } }'
-        await _never_an_error_of_ours(attacker, query, {"d": value}, "INVALID_INPUT", "BAD_USER_INPUT")
+        await _never_internal_error(attacker, query, {"d": value}, "INVALID_INPUT", "BAD_USER_INPUT")
 
 
 @attacks.attack("page sizes that are none", "a list without an end")
@@ -288,7 +288,7 @@ async def _(attacker: Attacker) -> None:
         "ß" * 100,
         "İ" * 100,
     ):
-        await _never_an_error_of_ours(
+        await _never_internal_error(
             attacker,
             "query($s: String) { items(first: 2, filter: {search: $s, category: $s}) { totalCount nodes { sku } } }",
             {"s": text},
@@ -306,7 +306,7 @@ async def _(attacker: Attacker) -> None:
         for quantity in ("1", "0", "-1", "99999999999999999999", "0.000000000000001")
         for uom in (None, "box", "nothing", "\x00", "x" * 300)
     ]
-    await _never_an_error_of_ours(attacker, query, {"l": lines}, "INVALID_INPUT", "BAD_USER_INPUT")
+    await _never_internal_error(attacker, query, {"l": lines}, "INVALID_INPUT", "BAD_USER_INPUT")
     for wrong in (
         [None],
         {},
@@ -316,7 +316,7 @@ async def _(attacker: Attacker) -> None:
         [{"item": None, "quantity": "1"}],
         [{"item": {"sku": "a"}, "quantity": "1", "more": 1}],
     ):
-        await _never_an_error_of_ours(attacker, query, {"l": wrong}, "BAD_USER_INPUT")
+        await _never_internal_error(attacker, query, {"l": wrong}, "BAD_USER_INPUT")
     refused(
         await attacker.ask(query, l=[{"item": {"sku": "SKU-0001"}, "quantity": "1"}] * 5_000),
         "LIMIT_EXCEEDED",

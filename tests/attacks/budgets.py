@@ -10,17 +10,17 @@ from app.gateway.documents.stores.document_store import document_id
 from tests.attacks.attacker import TRANSPORTS, Attacker, Reply, frames
 from tests.attacks.catalog import Attacks, Group
 from tests.attacks.expect import refused
-from tests.attacks.target import CHEAP, DEAR
+from tests.attacks.target import CHEAP, EXPENSIVE
 
 attacks = Attacks(Group.BUDGETS)
 
-DEAREST = {"documentId": document_id(DEAR)}
+MOST_EXPENSIVE = {"documentId": document_id(EXPENSIVE)}
 
 
 async def _emptied(attacker: Attacker, principal: str = "thrifty") -> Reply:
     """Ask until the budget is spent; the refusal."""
     for _ in range(200):
-        reply = await attacker.post(DEAREST, principal)
+        reply = await attacker.post(MOST_EXPENSIVE, principal)
         if reply.codes == ["RATE_LIMITED"]:
             return reply
         assert "errors" not in reply.body, reply.text
@@ -39,7 +39,7 @@ async def _(attacker: Attacker) -> None:
 async def _(attacker: Attacker) -> None:
     await _emptied(attacker)
     for transport in TRANSPORTS:
-        refused(await attacker.over(transport, DEAREST, "thrifty"), "RATE_LIMITED")
+        refused(await attacker.over(transport, MOST_EXPENSIVE, "thrifty"), "RATE_LIMITED")
 
 
 @attacks.attack("many credentials for one client", "a budget for each token")
@@ -49,7 +49,7 @@ async def _(attacker: Attacker) -> None:
         token = attacker.target.token(
             "partner", customers=("CUST-0001",), azp="thrifty", sub=f"machine-{number}", jti=str(number)
         )
-        refused(await attacker.post(DEAREST, f"Bearer {token}"), "RATE_LIMITED")
+        refused(await attacker.post(MOST_EXPENSIVE, f"Bearer {token}"), "RATE_LIMITED")
 
 
 @attacks.attack("another client's name", "another's budget, by headers that name a client")
@@ -63,10 +63,10 @@ async def _(attacker: Attacker) -> None:
         "user-agent",
         "x-tenant",
     ):
-        reply = await attacker.post(DEAREST, "thrifty", **{name: "acme"})
+        reply = await attacker.post(MOST_EXPENSIVE, "thrifty", **{name: "acme"})
         refused(reply, "RATE_LIMITED")
     reply = await attacker.post(
-        {**DEAREST, "extensions": {"client": "acme", "clientLibrary": {"name": "acme"}, "cost": -100}}, "thrifty"
+        {**MOST_EXPENSIVE, "extensions": {"client": "acme", "clientLibrary": {"name": "acme"}, "cost": -100}}, "thrifty"
     )
     refused(reply, "RATE_LIMITED")
 
@@ -74,7 +74,7 @@ async def _(attacker: Attacker) -> None:
 @attacks.attack("spending another's budget", "a partner who cannot ask any more")
 async def _(attacker: Attacker) -> None:
     await _emptied(attacker)
-    assert (await attacker.post({"documentId": document_id(DEAR)}, "acme")).data is not None
+    assert (await attacker.post({"documentId": document_id(EXPENSIVE)}, "acme")).data is not None
     assert (await attacker.ask("{ warehouses { code } }", "buyer")).data is not None
 
 
@@ -83,9 +83,9 @@ async def _(attacker: Attacker) -> None:
     await _emptied(attacker)
     for _ in range(20):
         async with attacker.socket("thrifty") as socket:
-            await socket.send(json.dumps({"id": "1", "type": "subscribe", "payload": DEAREST}))
+            await socket.send(json.dumps({"id": "1", "type": "subscribe", "payload": MOST_EXPENSIVE}))
             await socket.send('{"id": "1", "type": "complete"}')
-    refused(await attacker.post(DEAREST, "thrifty"), "RATE_LIMITED")
+    refused(await attacker.post(MOST_EXPENSIVE, "thrifty"), "RATE_LIMITED")
 
 
 @attacks.attack("mistakes, for a refund", "a budget that grows by refused requests")
@@ -94,14 +94,14 @@ async def _(attacker: Attacker) -> None:
     for _ in range(30):
         await attacker.post({"documentId": document_id("{ nothing }")}, "thrifty")
         await attacker.post({"query": "{ me { subject } }"}, "thrifty")
-        await attacker.post({**DEAREST, "operationName": "Nobody"}, "thrifty")
-    refused(await attacker.post(DEAREST, "thrifty"), "RATE_LIMITED")
+        await attacker.post({**MOST_EXPENSIVE, "operationName": "Nobody"}, "thrifty")
+    refused(await attacker.post(MOST_EXPENSIVE, "thrifty"), "RATE_LIMITED")
 
 
 @attacks.attack("all at once", "more at the same time than is allowed, before anything is counted")
 async def _(attacker: Attacker) -> None:
     async with attacker.target.broken("erp", delayMs=1000), attacker.target.broken("commerce", delayMs=1000):
-        replies = await asyncio.gather(*(attacker.post(DEAREST, "acme") for _ in range(120)))
+        replies = await asyncio.gather(*(attacker.post(MOST_EXPENSIVE, "acme") for _ in range(120)))
     codes = Counter((reply.codes or ["answered"])[0] for reply in replies)
     assert set(codes) == {"answered", "RATE_LIMITED"}
     assert codes["answered"] >= 20
@@ -111,9 +111,9 @@ async def _(attacker: Attacker) -> None:
 @attacks.attack("many on one socket", "more at the same time, by one connection")
 async def _(attacker: Attacker) -> None:
     await _emptied(attacker)
-    asked = [{"id": str(number), "type": "subscribe", "payload": DEAREST} for number in range(40)]
+    backend_paths = [{"id": str(number), "type": "subscribe", "payload": MOST_EXPENSIVE} for number in range(40)]
     async with attacker.socket("thrifty") as socket:
-        told = await frames(socket, *asked, most=40)
+        told = await frames(socket, *backend_paths, most=40)
     assert {frame["type"] for frame in told} == {"error"}
     assert {error["extensions"]["code"] for frame in told for error in frame["payload"]} == {"RATE_LIMITED"}
 
@@ -141,6 +141,6 @@ async def _(attacker: Attacker) -> None:
 @attacks.attack("telling what is left of others' budgets", "how much a partner asks")
 async def _(attacker: Attacker) -> None:
     before = (await attacker.post({"documentId": document_id(CHEAP)}, "bolt")).body["extensions"]["cost"]["remaining"]
-    await attacker.post(DEAREST, "acme")
+    await attacker.post(MOST_EXPENSIVE, "acme")
     after = (await attacker.post({"documentId": document_id(CHEAP)}, "bolt")).body["extensions"]["cost"]["remaining"]
     assert abs(before - after) <= 2

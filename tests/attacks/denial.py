@@ -10,7 +10,7 @@ from urllib.parse import quote
 
 from tests.attacks.attacker import Attacker
 from tests.attacks.catalog import Attacks, Group
-from tests.attacks.expect import refused, tells_nothing
+from tests.attacks.expect import refused, reveals_nothing
 from tests.attacks.target import BODY_TIMEOUT
 
 attacks = Attacks(Group.DENIAL)
@@ -168,7 +168,7 @@ async def _(attacker: Attacker) -> None:
         nested = b'{"query":"query($a:ItemKey){__typename}","variables":{"a":' + b"[" * depth + b"]" * depth + b"}}"
         reply = await attacker.post(nested)
         assert reply.status < 500
-        tells_nothing(reply)
+        reveals_nothing(reply)
 
 
 @attacks.attack("a gzip bomb", "a gigabyte from a kilobyte", watched=True)
@@ -215,7 +215,7 @@ async def _(attacker: Attacker) -> None:
 async def _(attacker: Attacker) -> None:
     reply = await attacker.post({"query": "{ __typename }", "variables": {f"v{n}": n for n in range(15_000)}})
     assert reply.status in {200, 400}
-    tells_nothing(reply)
+    reveals_nothing(reply)
 
 
 @attacks.attack("a circle of introspection", "types of fields of types of fields", watched=True)
@@ -237,7 +237,7 @@ async def _(attacker: Attacker) -> None:
             "query($s: String) { items(first: 1, filter: {search: $s}) { totalCount } }", s=search
         )
         assert reply.status in {200, 400}
-        tells_nothing(reply)
+        reveals_nothing(reply)
 
 
 @attacks.attack("a header every second", "connections held open by nothing (slowloris)", watched=True)

@@ -8,7 +8,7 @@ from app.gateway.documents.stores.document_store import document_id
 from tests.attacks.attacker import TRANSPORTS, Attacker, Reply
 from tests.attacks.catalog import Attacks, Group
 from tests.attacks.expect import refused, refused_everywhere
-from tests.attacks.target import CHEAP, DRAFT, ITEMS, ORDERS, RETIRED, THEIRS
+from tests.attacks.target import CHEAP, DRAFT, ITEMS, ORDERS, OTHER_CUSTOMER, RETIRED
 
 attacks = Attacks(Group.DOCUMENTS)
 
@@ -60,7 +60,7 @@ async def _(attacker: Attacker) -> None:
 
 @attacks.attack("another partner's document", "what was published for the other")
 async def _(attacker: Attacker) -> None:
-    _told(await attacker.everywhere({"documentId": document_id(THEIRS)}, "acme"), "DOCUMENT_NOT_FOUND", 404)
+    _told(await attacker.everywhere({"documentId": document_id(OTHER_CUSTOMER)}, "acme"), "DOCUMENT_NOT_FOUND", 404)
     for principal in ("bolt", "thrifty"):
         _told(await attacker.everywhere({"documentId": document_id(ITEMS)}, principal), "DOCUMENT_NOT_FOUND", 404)
 
@@ -71,7 +71,7 @@ async def _(attacker: Attacker) -> None:
         mine = await attacker.over(transport, {"documentId": document_id(ORDERS)}, "acme")
         assert mine.data["customer"]["number"] == "CUST-0001"
         theirs = await attacker.over(
-            transport, {"documentId": document_id(THEIRS), "variables": {"by": "CUST-0001"}}, "bolt"
+            transport, {"documentId": document_id(OTHER_CUSTOMER), "variables": {"by": "CUST-0001"}}, "bolt"
         )
         assert theirs.data["customer"]["number"] == "CUST-0002"
 
@@ -144,8 +144,8 @@ async def _(attacker: Attacker) -> None:
         document_id(ORDERS).upper(),
         document_id(ORDERS) + "\x00",
         document_id(ORDERS) + " ",
-        "bolt/" + document_id(THEIRS),
-        "bolt:" + document_id(THEIRS),
+        "bolt/" + document_id(OTHER_CUSTOMER),
+        "bolt:" + document_id(OTHER_CUSTOMER),
         "md5:" + "0" * 32,
         "",
     )
@@ -174,7 +174,7 @@ async def _(attacker: Attacker) -> None:
 async def _(attacker: Attacker) -> None:
     payload = {"documentId": document_id(CHEAP), **_hashed(ORDERS)}
     refused_everywhere(await attacker.everywhere(payload, "acme"), "DOCUMENT_MISMATCH")
-    parameters = [("documentId", document_id(CHEAP)), ("documentId", document_id(THEIRS))]
+    parameters = [("documentId", document_id(CHEAP)), ("documentId", document_id(OTHER_CUSTOMER))]
     refused(await attacker.send("GET", params=parameters, headers=attacker.headers("acme")), "BAD_REQUEST")
     reply = await attacker.send(
         "POST", f"/graphql?documentId={document_id(CHEAP)}", json={"query": FREE}, headers=attacker.headers("acme")
@@ -189,7 +189,7 @@ async def _(attacker: Attacker) -> None:
 
 @attacks.attack("the documents that others published", "which there are, from different answers")
 async def _(attacker: Attacker) -> None:
-    theirs = await attacker.post({"documentId": document_id(THEIRS)}, "acme")
+    theirs = await attacker.post({"documentId": document_id(OTHER_CUSTOMER)}, "acme")
     nobodys = await attacker.post({"documentId": document_id("{ nobody }")}, "acme")
     draft = await attacker.post({"documentId": document_id(DRAFT)}, "acme")
     assert (theirs.status, theirs.text) == (nobodys.status, nobodys.text) == (draft.status, draft.text)

@@ -8,7 +8,7 @@ from typing import Any
 
 from tests.attacks.attacker import Reply
 
-INNARDS = re.compile(
+INTERNALS = re.compile(
     r'Traceback|File "|\.py\b|site-packages|uvicorn|starlette|strawberry|graphql-core|httpx|python/|sqlite|'
     r"127\.0\.0\.1|sandbox|did you mean",
     re.IGNORECASE,
@@ -21,7 +21,7 @@ def refused(reply: Reply, *codes: str) -> None:
     assert not anything(reply.body.get("data")), reply.text[:500]
     assert reply.codes, reply.text[:500]
     assert set(reply.codes) <= set(codes), f"{reply.codes[:5]} instead of {codes}: {reply.text[:300]}"
-    tells_nothing(reply)
+    reveals_nothing(reply)
 
 
 def refused_everywhere(replies: dict[str, Reply], *codes: str) -> None:
@@ -30,9 +30,9 @@ def refused_everywhere(replies: dict[str, Reply], *codes: str) -> None:
         refused(reply, *codes)
 
 
-def tells_nothing(reply: Reply) -> None:
+def reveals_nothing(reply: Reply) -> None:
     """No innards in it."""
-    found = INNARDS.search(reply.text)
+    found = INTERNALS.search(reply.text)
     assert found is None, f"{found}: {reply.text[:500]}"
 
 

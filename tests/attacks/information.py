@@ -7,7 +7,7 @@ import re
 
 from tests.attacks.attacker import TRANSPORTS, Attacker
 from tests.attacks.catalog import Attacks, Group
-from tests.attacks.expect import refused, refused_everywhere, tells_nothing
+from tests.attacks.expect import refused, refused_everywhere, reveals_nothing
 
 attacks = Attacks(Group.INFORMATION)
 
@@ -103,7 +103,7 @@ async def _(attacker: Attacker) -> None:
     for payload in broken:
         reply = await attacker.post(payload)
         assert reply.status in {400, 200}
-        tells_nothing(reply)
+        reveals_nothing(reply)
 
 
 @attacks.attack("banner of the software", "versions to look up weaknesses for")
@@ -201,7 +201,7 @@ async def _(attacker: Attacker) -> None:
 @attacks.attack("readiness as a map", "addresses and versions of the backends")
 async def _(attacker: Attacker) -> None:
     reply = await attacker.send("GET", "/readyz")
-    tells_nothing(reply)
+    reveals_nothing(reply)
     assert set(reply.body) == {"status", "sources"}
     assert all(set(source) <= {"status", "master", "code"} for source in reply.body["sources"].values())
 
@@ -232,4 +232,4 @@ async def _(attacker: Attacker) -> None:
 async def _(attacker: Attacker) -> None:
     reply = await attacker.post({"query": "query A { __typename } query B { __typename }", "operationName": "C"})
     assert reply.data is None
-    tells_nothing(reply)
+    reveals_nothing(reply)

@@ -8,7 +8,7 @@ from app.resolvers.downloads import PATH
 from app.sources.node_ids import node_id
 from tests.attacks.attacker import Attacker, Reply
 from tests.attacks.catalog import Attacks, Group
-from tests.attacks.expect import refused, tells_nothing
+from tests.attacks.expect import refused, reveals_nothing
 
 attacks = Attacks(Group.AUTHORIZATION)
 
@@ -104,7 +104,7 @@ async def _(attacker: Attacker) -> None:
         reply = await get(text)
         assert reply.status in {403, 404}, (text, reply.status)
         assert "%PDF" not in reply.text
-        tells_nothing(reply)
+        reveals_nothing(reply)
     for principal in ("buyer_admin", "sales_rep", None):
         reply = await get(f"{payload}.{signature}", principal)
         assert reply.status in {401, 403}, (principal, reply.status)

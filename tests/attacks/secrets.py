@@ -16,7 +16,7 @@ PLANTED = "planted-5f1c0a"
 """Stands in whatever is planted, so that one search finds all of it."""
 
 
-def _kept(attacker: Attacker) -> str:
+def _copy_log(attacker: Attacker) -> str:
     """All that the gateway has written: its log, and every file in its folder."""
     target = attacker.target
     files = [path for path in target.folder.iterdir() if path.is_file() and path.name not in {"gateway.toml", "log"}]
@@ -32,7 +32,7 @@ async def _(attacker: Attacker) -> None:
         await attacker.over(transport, {"query": "{ me { subject } }"}, f"Bearer {token}x")
         await attacker.over(transport, {"documentId": document_id(ORDERS)}, "acme")
         await attacker.over(transport, {"documentId": document_id(ORDERS)}, f"Bearer {target.keys['acme'][:-1]}-")
-    kept = _kept(attacker)
+    kept = _copy_log(attacker)
     assert token.split(".")[2] not in kept
     assert token.split(".")[1] not in kept
     for key in target.keys.values():
@@ -71,7 +71,7 @@ async def _(attacker: Attacker) -> None:
     await attacker.post({"query": "{ __typename }", "operationName": key})
     await attacker.post({"query": "{ __typename }", "variables": {"password": PLANTED, key: token}})
     await attacker.post({"documentId": key}, "acme")
-    kept = _kept(attacker)
+    kept = _copy_log(attacker)
     assert token.split(".")[2] not in kept
     assert key not in kept
 
@@ -84,7 +84,7 @@ async def _(attacker: Attacker) -> None:
     await attacker.ask(f'{{ items(first: 1, filter: {{search: "{PLANTED}-text"}}) {{ totalCount }} }}')
     await attacker.ask(f'{{ nothing(search: "{PLANTED}-wrong") }}')
     await attacker.post(f'{{"query": "{PLANTED}-broken'.encode())
-    assert PLANTED not in _kept(attacker)
+    assert PLANTED not in _copy_log(attacker)
     assert PLANTED not in (await attacker.send("GET", "/metrics", headers=attacker.headers("operations"))).text
 
 
@@ -97,7 +97,7 @@ async def _(attacker: Attacker) -> None:
         for transport in TRANSPORTS:
             reply = await attacker.over(transport, {"query": '{ customer(by: {number: "CUST-0001"}) { name } }'})
             assert attacker.target.backend_token not in reply.text
-    assert attacker.target.backend_token not in _kept(attacker)
+    assert attacker.target.backend_token not in _copy_log(attacker)
     assert (
         attacker.target.backend_token
         not in (await attacker.send("GET", "/metrics", headers=attacker.headers("operations"))).text

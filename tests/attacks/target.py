@@ -38,11 +38,11 @@ SHOP = "https://shop.example.com"
 HEADER_TIMEOUT = BODY_TIMEOUT = 2.0
 
 ORDERS = 'query Orders { customer(by: {number: "CUST-0001"}) { number name } }'
-THEIRS = 'query Theirs { customer(by: {number: "CUST-0002"}) { number name } }'
+OTHER_CUSTOMER = 'query Theirs { customer(by: {number: "CUST-0002"}) { number name } }'
 RETIRED = "query Retired { warehouses { code } }"
 DRAFT = "query Draft { warehouses { name } }"
 CHEAP = "query Cheap { __typename }"
-DEAR = 'query Dear { customer(by: {number: "CUST-0001"}) { orders(first: 5) { nodes { number } } } }'
+EXPENSIVE = 'query Dear { customer(by: {number: "CUST-0001"}) { orders(first: 5) { nodes { number } } } }'
 ITEMS = "query($n: Int!) { items(first: $n) { nodes { sku } } }"
 
 CONFIG = """
@@ -139,7 +139,7 @@ class Target:
             algorithms=[named["alg"]],
         )
 
-    async def asked(self) -> list[str]:
+    async def backend_paths(self) -> list[str]:
         """The paths that backends were asked for since `forget`."""
         async with self._controls() as client:
             told = [(await client.get(f"{url}/sandbox/requests")).json() for url in self.backends.values()]
@@ -180,7 +180,7 @@ def running_target(sandbox: Sandbox, folder: Path) -> Iterator[Target]:
     theirs = ECKey.generate_key("P-256", {"kid": "theirs"}, private=True)
     for name, key in (("ours", ours), ("theirs", theirs)):
         (folder / f"{name}.json").write_text(json.dumps({"keys": [key.as_dict(private=False)]}), encoding="utf-8")
-    keys = asyncio.run(_furnished(folder))
+    keys = asyncio.run(_create_stores(folder))
     port = _free_port()
     (folder / "gateway.toml").write_text(_config(sandbox, folder, port), encoding="utf-8")
     command = [sys.executable, "-P", "-m", "app.cli", "serve", "--config", str(folder / "gateway.toml")]
@@ -192,7 +192,7 @@ def running_target(sandbox: Sandbox, folder: Path) -> Iterator[Target]:
         env={**os.environ, "PYTHONPATH": str(ROOT)},
     )
     serving = threading.Event()
-    reader = threading.Thread(target=_kept, args=(process, folder / "log", serving))
+    reader = threading.Thread(target=_copy_log, args=(process, folder / "log", serving))
     reader.start()
     try:
         if not serving.wait(40) or process.poll() is not None:
@@ -208,7 +208,7 @@ def running_target(sandbox: Sandbox, folder: Path) -> Iterator[Target]:
         reader.join()
 
 
-def _kept(process: subprocess.Popen[bytes], log: Path, serving: threading.Event) -> None:
+def _copy_log(process: subprocess.Popen[bytes], log: Path, serving: threading.Event) -> None:
     """Write the gateway's log to a file, and tell when it says that it serves, or has ended."""
     assert process.stdout is not None
     with log.open("wb", buffering=0) as out, process.stdout as lines:
@@ -260,7 +260,7 @@ KEYS: Mapping[str, Mapping[str, Any]] = {
 """API keys by the partner they belong to, and what is special about them."""
 
 
-async def _furnished(folder: Path) -> dict[str, str]:
+async def _create_stores(folder: Path) -> dict[str, str]:
     """Put API keys and documents where the gateway looks for them."""
     store, keys = connect_keys(Settings(data_dir=folder)), {}
     for client, special in KEYS.items():
@@ -273,9 +273,9 @@ async def _furnished(folder: Path) -> dict[str, str]:
     gone = datetime(2020, 1, 1, tzinfo=UTC).date()
     await keep(
         documents,
-        *(stored("acme", text) for text in (ORDERS, CHEAP, DEAR, ITEMS)),
-        *(stored("bolt", text) for text in (THEIRS, CHEAP)),
-        *(stored("thrifty", text) for text in (CHEAP, DEAR)),
+        *(stored("acme", text) for text in (ORDERS, CHEAP, EXPENSIVE, ITEMS)),
+        *(stored("bolt", text) for text in (OTHER_CUSTOMER, CHEAP)),
+        *(stored("thrifty", text) for text in (CHEAP, EXPENSIVE)),
         stored("acme", RETIRED, state=DocumentState.RETIRED, retires=gone),
         stored("acme", DRAFT, state=DocumentState.DRAFT, published=None),
     )

@@ -33,7 +33,7 @@ def header(role: AnyRole) -> dict[str, str]:
     return {"authorization": f"Bearer {token}"}
 
 
-class Asked:
+class PostTransport:
     """GraphQL by POST, as any role of a deployment."""
 
     def __init__(self, graph: Graph) -> None:
@@ -67,7 +67,7 @@ async def test_deployment_answers_or_refuses_every_field_by_its_cells(
     deployment = DEPLOYMENTS[name]
     schema = build_schema(Settings(policy=deployment.policy))._schema
     async with gateway(dated_sandbox, engine=engine, policy=deployment.policy, domains=DOMAINS) as graph:
-        asked = Asked(graph)
+        asked = PostTransport(graph)
         found = await asyncio.gather(*(walk(asked, role, schema, deployment.granted) for role in deployment.roles))
     assert [wrong for one in found for wrong in one.wrong] == []
     served = {key for key in CELLS if key.partition(".")[0] not in UNSERVED}

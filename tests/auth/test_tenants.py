@@ -19,7 +19,7 @@ from app.sources.changes import ChangeKind
 from app.sources.node_ids import node_id
 from tests.support.events import THEN, update
 from tests.support.gateway import AUTH, Graph, gateway
-from tests.support.intake import SECRET, dock, event
+from tests.support.intake import SECRET, event, ingest_bench
 
 
 def signed(role: Role, tenant: str, *customers: str) -> dict[str, str]:
@@ -95,7 +95,7 @@ async def test_changes_of_another_tenants_source_are_not_listed(graph: Graph):
 
 
 async def test_recorded_changes_carry_the_tenant_of_their_source(sandbox: Sandbox):
-    async with dock(sandbox, sources=TELLING) as here:
+    async with ingest_bench(sandbox, sources=TELLING) as here:
         assert (await here.post({"events": [event("shp-000026", "t1")]})).status_code == 202
         (entry,) = await here.updates(1)
     assert (entry.update.key, entry.update.tenant) == ("shp-000026", "north")

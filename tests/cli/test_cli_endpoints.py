@@ -232,9 +232,9 @@ async def test_test_message_is_signed_and_its_outcome_printed(tmp_path: Path):
         refused = await asyncio.to_thread(endpoints, "test", made)
         (kept,) = await asyncio.to_thread(endpoints.kept)
     assert done.stdout.startswith("taken: HTTP 204, ")
-    (letter,) = receiver.letters
-    assert (letter.said["type"], letter.said["data"]) == ("test", None)
-    timestamp = int(letter.headers["webhook-timestamp"])
+    (webhook,) = receiver.webhooks
+    assert (webhook.payload["type"], webhook.payload["data"]) == ("test", None)
+    timestamp = int(webhook.headers["webhook-timestamp"])
     key = decode_secret(kept.secrets[0].value)
-    assert verify_signature(letter.headers["webhook-signature"], [key], letter.id, timestamp, letter.body)
+    assert verify_signature(webhook.headers["webhook-signature"], [key], webhook.id, timestamp, webhook.body)
     assert (refused.exit_code, refused.stdout.partition(":")[0]) == (1, "not taken")

@@ -1,4 +1,4 @@
-"""Documents: hypothesis-graphql draws what is selected; a `Dresser` says it in everything that the language has.
+"""Documents: hypothesis-graphql draws selections; a `DocumentGenerator` writes them with every feature of the language.
 
 It draws arguments from the world's keys, and adds variables with and without defaults, aliases, `@skip` and `@include`,
 `__typename`, fields that are selected twice, inline and named fragments, on types and on interfaces.
@@ -96,8 +96,8 @@ def _keys(given: SelectionSetNode) -> set[str]:
 
 
 @dataclass
-class Dresser:
-    """Writes one document anew. `plainness` is how likely a place stays as it is."""
+class DocumentGenerator:
+    """Writes one document from drawn selections."""
 
     schema: GraphQLSchema
     rng: random.Random
@@ -106,8 +106,8 @@ class Dresser:
     variables: dict[str, Any] = field(default_factory=dict)
     count: int = 0
 
-    def dress(self, drawn: Sequence[Sequence[FieldNode]]) -> Example:
-        """Some of the root fields together, in other words, with arguments of this world."""
+    def generate(self, drawn: Sequence[Sequence[FieldNode]]) -> Example:
+        """A document of some of the root fields, rewritten at random, with arguments of the records."""
         root = self.schema.query_type
         assert root is not None
         chosen: dict[str, FieldNode] = {}

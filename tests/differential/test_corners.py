@@ -15,7 +15,7 @@ from tests.differential.compare import Answer, Bench, differences
 from tests.differential.corners import CORNERS, consumers
 from tests.differential.world import BUYER, SEES_ALL, World
 
-WORLDS = [World(seed, trouble=trouble) for seed in range(4) for trouble in (0.0, 0.1, 0.3)]
+WORLDS = [World(seed, failure_rate=failure_rate) for seed in range(4) for failure_rate in (0.0, 0.1, 0.3)]
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore:coroutine 'Executor:RuntimeWarning"),
@@ -29,7 +29,9 @@ async def test_engines_agree_on(bench: Bench, name: str) -> None:
     operation = bench.prepare(text, variables=variables)
     for world in WORLDS:
         for principal in (SEES_ALL, BUYER):
-            assert not await bench.compared(operation, world, principal), f"seed {world.seed}, trouble {world.trouble}"
+            assert not await bench.compared(operation, world, principal), (
+                f"seed {world.seed}, failure rate {world.failure_rate}"
+            )
     gc.collect()
 
 
@@ -104,7 +106,7 @@ def test_another_error_below_a_null_is_looked_at_alone() -> None:
     assert doubtful == [error("a", "x")]
 
 
-class Liar(PlanEngine):
+class WrongEngine(PlanEngine):
     """Answers as the plan does, but tells its errors in other words."""
 
     async def execute(self, operation: Operation, context: Any) -> ExecutionResult:
@@ -116,9 +118,9 @@ class Liar(PlanEngine):
 @pytest.mark.parametrize("field", ["events(last: 0) { at }", "events(last: 0) { at } x: events(last: -1) { at }"])
 async def test_error_that_graphql_core_does_not_know_is_found_out(bench: Bench, field: str) -> None:
     """Be it below a null, where graphql-core may have told another one."""
-    lying = Bench(bench.schema)
-    lying.plan = Liar(bench.schema)
-    operation = lying.prepare(f'{{ shipment(by: {{ trackingNumber: "T1" }}) {{ {field} }} }}')
+    wrong = Bench(bench.schema)
+    wrong.plan = WrongEngine(bench.schema)
+    operation = wrong.prepare(f'{{ shipment(by: {{ trackingNumber: "T1" }}) {{ {field} }} }}')
     assert not await bench.compared(operation, World(1), SEES_ALL)
-    (found,) = await lying.compared(operation, World(1), SEES_ALL)
+    (found,) = await wrong.compared(operation, World(1), SEES_ALL)
     assert "made up" in found

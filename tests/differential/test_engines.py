@@ -12,7 +12,7 @@ from graphql import GraphQLObjectType
 
 from tests.differential.arguments import draw
 from tests.differential.compare import Bench
-from tests.differential.documents import Dresser, shapes
+from tests.differential.documents import DocumentGenerator, shapes
 from tests.differential.world import AGENT, BUYER, OPERATIONS, SEES_ALL, World
 
 SDL = Path(__file__).resolve().parents[2] / "schema.graphql"
@@ -46,18 +46,18 @@ async def compare(bench: Bench, seed: int, each: int) -> tuple[int, list[str]]:
     """How many documents of a seed ran, and all that was answered differently."""
     ran = 0
     found: list[str] = []
-    worlds = [World(seed, trouble=trouble) for trouble in (0.0, 0.03, 0.15)]
+    worlds = [World(seed, failure_rate=failure_rate) for failure_rate in (0.0, 0.03, 0.15)]
     drawn = shapes(SDL.read_text(encoding="utf-8"), seed, SHAPES)
     for number in range(each * SHAPES):
         rng = random.Random(f"{seed}/{number}")
-        example = Dresser(bench.schema, rng).dress(rng.sample(drawn, 3))
+        example = DocumentGenerator(bench.schema, rng).generate(rng.sample(drawn, 3))
         operation = bench.example(example.text, example.variables, thoroughly=number % 10 == 0)
         if operation is None:
             continue
         world, principal = rng.choice(worlds), rng.choice((SEES_ALL, SEES_ALL, BUYER, OPERATIONS, AGENT))
         ran += 1
         if differences := await bench.compared(operation, world, principal):
-            place = f"document {number} of seed {seed}, trouble {world.trouble}, {principal.subject}"
+            place = f"document {number} of seed {seed}, failure rate {world.failure_rate}, {principal.subject}"
             found.append("\n".join([place, *differences, example.text, repr(example.variables)]))
     gc.collect()
     return ran, found

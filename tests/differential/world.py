@@ -92,11 +92,11 @@ BUYER = Principal(subject="b", roles=frozenset({Role.BUYER}), customers=frozense
 
 
 class World:
-    """Every record there is, and what goes wrong. `trouble` is how likely a method or a key fails."""
+    """Every record there is, and what goes wrong. `failure_rate` is how likely a method or a key fails."""
 
-    def __init__(self, seed: int, *, trouble: float = 0.0) -> None:
+    def __init__(self, seed: int, *, failure_rate: float = 0.0) -> None:
         self.seed = seed
-        self.trouble = trouble
+        self.failure_rate = failure_rate
         self.calls: list[tuple[str, tuple[Any, ...]]] = []
         self._made: dict[Any, Any] = {}
         make = Maker(random.Random(seed), KEYS)
@@ -124,7 +124,7 @@ class World:
 
     def failure(self, *what: object) -> Exception | None:
         """What goes wrong there, if something does."""
-        if self.chance("fails", *what) >= self.trouble:
+        if self.chance("fails", *what) >= self.failure_rate:
             return None
         return FAILURES[int(self.chance("how", *what) * len(FAILURES))]()
 
@@ -138,7 +138,7 @@ class World:
 
     def known(self, method: str, key: Any) -> bool:
         """Whether a method answers for a key at all."""
-        return self.chance("leaves out", method, key) >= self.trouble
+        return self.chance("leaves out", method, key) >= self.failure_rate
 
     def made(self, method: str, key: Any, cls: Any, /, **given: Any) -> Any:
         """A record that belongs to a method and a key."""

@@ -25,7 +25,7 @@ from app.settings import EventSettings, Settings
 from app.sources.changes import ChangeKind
 from app.sources.values import utc_now
 from app.sources.wiring import connect
-from tests.support.real import TOLD, enabled, karrio_client, karrio_webhook, move, real_gateway
+from tests.support.real import WEBHOOKS_ONLY, enabled, karrio_client, karrio_webhook, move, real_gateway
 
 pytestmark = [pytest.mark.live, pytest.mark.timeout(180)]
 
@@ -73,7 +73,7 @@ async def webhook(karrio: httpx.AsyncClient) -> AsyncIterator[dict[str, Any]]:
 
 
 async def test_karrios_webhook_becomes_an_update(karrio: httpx.AsyncClient, webhook: dict[str, Any], tmp_path: Path):
-    async with real_gateway(tmp_path, TOLD, {"logistics": webhook["secret"]}) as (url, log):
+    async with real_gateway(tmp_path, WEBHOOKS_ONLY, {"logistics": webhook["secret"]}) as (url, log):
         await enabled(karrio, webhook, url=f"{url}/webhooks/logistics")
         await move(karrio, PARCEL, "out_for_delivery", "OD", utc_now())
         update = await told(log, lambda one: one.tracking_number == PARCEL)
@@ -201,7 +201,7 @@ async def test_vendures_fulfilment_is_found_without_a_feed(vendure: Callable[...
 
 
 async def test_vendures_fulfilment_is_published_by_its_webhook(vendure: Callable[..., Any], tmp_path: Path):
-    async with real_gateway(tmp_path, TOLD, {"commerce": VENDURE_SECRET}, VENDURE_PORT) as (_, log):
+    async with real_gateway(tmp_path, WEBHOOKS_ONLY, {"commerce": VENDURE_SECRET}, VENDURE_PORT) as (_, log):
         code = await delivered(vendure)
         update = await told(
             log, lambda one: (one.source, one.key, one.status) == ("commerce", code, "DELIVERED"), within=30

@@ -9,7 +9,7 @@ import pytest
 
 from app.sandbox import Sandbox, start_sandbox
 from tests.support.gateway import BUYER, OTHER_BUYER, REP, TODAY
-from tests.support.intake import Dock, dock
+from tests.support.intake import IngestBench, ingest_bench
 from tests.support.streams import events_of, shipment_of, socket_of
 
 STEPS = ["IN_TRANSIT", "OUT_FOR_DELIVERY", "DELIVERED"]
@@ -25,8 +25,8 @@ def moving(dated_sandbox: Sandbox) -> Iterator[Sandbox]:
 
 
 @pytest.fixture
-async def docked(moving: Sandbox) -> AsyncIterator[Dock]:
-    async with dock(moving) as running:
+async def bench(moving: Sandbox) -> AsyncIterator[IngestBench]:
+    async with ingest_bench(moving) as running:
         yield running
 
 
@@ -37,10 +37,10 @@ def told(data: Any) -> tuple[str, str, str]:
     return shipment["status"], event["status"], event["location"]
 
 
-async def test_each_step_is_received_once_in_order_also_after_a_reconnect(docked: Dock) -> None:
-    graph, order = docked.graph, {"number": "SO-100040"}
-    shipment, start = await shipment_of(graph), await docked.log.end()
-    await docked.tell_webhooks()
+async def test_each_step_is_received_once_in_order_also_after_a_reconnect(bench: IngestBench) -> None:
+    graph, order = bench.graph, {"number": "SO-100040"}
+    shipment, start = await shipment_of(graph), await bench.log.end()
+    await bench.subscribe_webhooks()
     async with (
         socket_of(graph, BUYER) as portal,
         socket_of(graph, OTHER_BUYER) as stranger,
@@ -50,15 +50,15 @@ async def test_each_step_is_received_once_in_order_also_after_a_reconnect(docked
         await stranger.subscribe("1", TEXT, after=start)
         places = []
         for number, status in enumerate(STEPS[:2]):
-            await docked.advance(shipment.key, status=status, location=f"Stop {number}")
+            await bench.advance(shipment.key, status=status, location=f"Stop {number}")
             event, frame = await phone.next(), await portal.next()
             assert told(event["data"]["data"]) == told(frame["data"]) == (status, status, f"Stop {number}")
             assert event["id"] == frame["data"]["shipmentUpdates"]["cursor"]
             places.append(event["id"])
         await stranger.send({"type": "ping"})
         assert await stranger.receive() == {"type": "pong"}  # and nothing before it
-    await docked.advance(shipment.key, status=STEPS[2], location="Dock 4")
-    await docked.updates(3)
+    await bench.advance(shipment.key, status=STEPS[2], location="Dock 4")
+    await bench.updates(3)
     async with events_of(graph, REP, TEXT, order=order, headers={"last-event-id": places[0]}) as phone:
         # The second step is read as the shipment is now: it has arrived meanwhile.
         assert [told((await phone.next())["data"]["data"])[0] for _ in range(2)] == ["DELIVERED", "DELIVERED"]

@@ -18,7 +18,7 @@ from app.webhooks.outbound.stores import connect_endpoints
 from tests.support.browser import browsing
 from tests.support.endpoints import endpoint, put
 from tests.support.gateway import Graph, signed
-from tests.support.real import TOLD, enabled, karrio_client, karrio_webhook, move, purchase, real_gateway
+from tests.support.real import WEBHOOKS_ONLY, enabled, karrio_client, karrio_webhook, move, purchase, real_gateway
 from tests.support.stored import keep, stored
 from tests.support.streams import events_of, socket_of
 from tests.upstreams.receiver import receiving
@@ -57,7 +57,7 @@ async def test_every_subscriber_receives_each_step_of_a_parcel(tmp_path: Path):
         karrio_client() as karrio,
         karrio_webhook(karrio) as webhook,
         receiving() as partner,
-        real_gateway(tmp_path, TOLD, {"logistics": webhook["secret"]}, endpoints=posted) as (url, _),
+        real_gateway(tmp_path, WEBHOOKS_ONLY, {"logistics": webhook["secret"]}, endpoints=posted) as (url, _),
         httpx.AsyncClient(base_url=url) as client,
         browsing() as page,
     ):
@@ -86,7 +86,7 @@ async def test_every_subscriber_receives_each_step_of_a_parcel(tmp_path: Path):
                 await move(karrio, number, status, code, utc_now() + timedelta(minutes=minute))
                 await heard(status.upper())
                 await page.until(latest(status.upper()))
-            by_webhook = [step(letter.said["data"], number) for letter in await partner.until(len(by_socket))]
+            by_webhook = [step(webhook.payload["data"], number) for webhook in await partner.until(len(by_socket))]
         assert by_socket == ["PENDING", *map(str.upper, BY_CARRIER)]
         assert by_events == by_socket
         assert by_webhook == by_socket

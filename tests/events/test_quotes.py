@@ -16,7 +16,7 @@ from app.sandbox import Sandbox, start_sandbox
 from app.settings import EventSettings
 from app.sources.node_ids import node_id
 from tests.support.gateway import BUYER, CSR, OPERATIONS, OTHER_BUYER, TODAY, Graph
-from tests.support.intake import Dock, dock
+from tests.support.intake import IngestBench, ingest_bench
 
 UPDATES = """subscription ($after: Cursor, $quotes: [ID!]) { quoteUpdates(after: $after, quotes: $quotes) {
     cursor ... on QuoteUpdate { at quote { id number version status } } } }"""
@@ -26,10 +26,10 @@ OFFERED, REQUESTED = node_id("Quote", "erp", "q2002"), node_id("Quote", "erp", "
 
 
 @pytest.fixture
-async def docked(dated_sandbox: Sandbox) -> AsyncIterator[Dock]:
+async def bench(dated_sandbox: Sandbox) -> AsyncIterator[IngestBench]:
     """A gateway that polls the ERP of a sandbox of its own."""
     with start_sandbox(dated_sandbox.data_dir, today=TODAY) as moving:
-        async with dock(moving, events=EventSettings(poll=0.1, poll_webhooks=600)) as running:
+        async with ingest_bench(moving, events=EventSettings(poll=0.1, poll_webhooks=600)) as running:
             async with asyncio.timeout(120):
                 while await running.log.offset("source:erp") is None:
                     await asyncio.sleep(0.01)
@@ -53,41 +53,41 @@ async def update(socket: ClientConnection) -> dict[str, Any]:
     return json.loads(await socket.recv())["payload"]["data"]["quoteUpdates"]["quote"]
 
 
-async def change(docked: Dock, number: str, **given: Any) -> None:
+async def change(bench: IngestBench, number: str, **given: Any) -> None:
     """The distributor's change of a quote."""
-    (await docked.graph.backends["erp"].post(f"/sandbox/quotes/{number}", json=given)).raise_for_status()
+    (await bench.graph.backends["erp"].post(f"/sandbox/quotes/{number}", json=given)).raise_for_status()
 
 
-async def changes(docked: Dock, principal: Any, since: str | None = None) -> dict[str, Any]:
-    return (await docked.graph.data(CHANGES, {"since": since}, principal=principal))["changes"]
+async def changes(bench: IngestBench, principal: Any, since: str | None = None) -> dict[str, Any]:
+    return (await bench.graph.data(CHANGES, {"since": since}, principal=principal))["changes"]
 
 
-async def test_subscriber_follows_its_quotes(docked: Dock):
-    since = (await changes(docked, BUYER))["cursor"]
+async def test_subscriber_follows_its_quotes(bench: IngestBench):
+    since = (await changes(bench, BUYER))["cursor"]
     async with (
-        following(docked.graph, BUYER, after=since) as all_of_them,
-        following(docked.graph, CSR, after=since, quotes=[REQUESTED]) as one,
+        following(bench.graph, BUYER, after=since) as all_of_them,
+        following(bench.graph, CSR, after=since, quotes=[REQUESTED]) as one,
     ):
-        await change(docked, "QU-2002", status="WITHDRAWN")
+        await change(bench, "QU-2002", status="WITHDRAWN")
         withdrawn = {"id": OFFERED, "number": "QU-2002", "version": 3, "status": "WITHDRAWN"}
         assert await update(all_of_them) == withdrawn
-        await change(docked, "QU-2001", status="OFFERED", percent="-5")
+        await change(bench, "QU-2001", status="OFFERED", percent="-5")
         offered = {"id": REQUESTED, "number": "QU-2001", "version": 2, "status": "OFFERED"}
         assert await update(one) == offered
         assert await update(all_of_them) == offered
 
 
-async def test_changes_are_those_of_the_callers_customers(docked: Dock):
-    since = (await changes(docked, BUYER))["cursor"]
-    await change(docked, "QU-2002", status="WITHDRAWN")
+async def test_changes_are_those_of_the_callers_customers(bench: IngestBench):
+    since = (await changes(bench, BUYER))["cursor"]
+    await change(bench, "QU-2002", status="WITHDRAWN")
     async with asyncio.timeout(120):
-        while not (found := (await changes(docked, BUYER, since))["changes"]):
+        while not (found := (await changes(bench, BUYER, since))["changes"]):
             await asyncio.sleep(0.01)
     assert found == [
         {"id": OFFERED, "kind": "QUOTE", "outcome": "UPSERTED", "node": {"number": "QU-2002", "status": "WITHDRAWN"}}
     ]
-    assert (await changes(docked, OTHER_BUYER, since))["changes"] == []
-    refused = await docked.graph.ask(CHANGES, {"since": since}, principal=OPERATIONS)
+    assert (await changes(bench, OTHER_BUYER, since))["changes"] == []
+    refused = await bench.graph.ask(CHANGES, {"since": since}, principal=OPERATIONS)
     assert [error["extensions"]["code"] for error in refused["errors"]] == ["FORBIDDEN"]
 
 
@@ -99,8 +99,8 @@ async def test_changes_are_those_of_the_callers_customers(docked: Dock):
         ({"quotes": [node_id("Order", "erp", "1")]}, "INVALID_ID"),
     ],
 )
-async def test_absurd_arguments_are_refused_with_a_code(docked: Dock, variables: Any, code: str):
-    async with following(docked.graph, CSR, **variables) as socket:
+async def test_absurd_arguments_are_refused_with_a_code(bench: IngestBench, variables: Any, code: str):
+    async with following(bench.graph, CSR, **variables) as socket:
         message = json.loads(await socket.recv())
     errors = message["payload"] if message["type"] == "error" else message["payload"]["errors"]
     assert [error["extensions"]["code"] for error in errors] == [code]

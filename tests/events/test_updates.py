@@ -19,9 +19,9 @@ from tests.support.streams import (
     OTHERS,
     OURS,
     events_of,
-    happening,
     log_of,
     order_of,
+    recording_events,
     shipment_of,
     socket_of,
     stock_of,
@@ -173,7 +173,7 @@ async def test_shipment_moved_to_another_customer_is_refetched_and_hidden(graph:
     query = "subscription { shipmentUpdates { ... on ShipmentUpdate { shipment { id } } } }"
     async with log_of(graph) as log, socket_of(graph, BUYER) as socket:
         await socket.subscribe("1", query)
-        async with happening(log, claimed):
+        async with recording_events(log, claimed):
             answer = await socket.next()
     assert answer == {"data": {"shipmentUpdates": {"shipment": None}}}
 
@@ -238,7 +238,7 @@ async def test_changes_of_stock_come_together(graph: Graph) -> None:
     skus = ["SKU-0001", "SKU-0002"]
     async with log_of(graph) as log, socket_of(graph, BUYER) as socket:
         await socket.subscribe("1", query, items=[{"sku": sku} for sku in skus])
-        async with happening(log, stock_of("SKU-0001"), stock_of("SKU-0003")):
+        async with recording_events(log, stock_of("SKU-0001"), stock_of("SKU-0003")):
             first = await socket.next()
         assert first["data"]["availabilityChanged"]["item"]["sku"] == "SKU-0001"
         assert first["data"]["availabilityChanged"]["item"]["availability"]

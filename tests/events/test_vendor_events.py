@@ -28,7 +28,7 @@ from app.sources.vendure.webhooks import VendureWebhooks
 from app.sources.webhooks import Webhooks
 from app.sources.wiring import connect
 from tests.support.gateway import AUTH
-from tests.support.intake import Dock
+from tests.support.intake import IngestBench
 from tests.support.serving import serving
 from tests.support.vendor_traffic import VendorTraffic
 from tests.upstreams.graphql import Answer, GraphQLUpstream, graphql_upstream
@@ -147,7 +147,7 @@ async def test_karrios_webhook_has_the_shipment_read_by_its_number(
 ):
     client, log = told
     assert await post(client, tracker_updated(status="out_for_delivery")) == (202, {"notices": 1, "new": 1})
-    (entry,) = await Dock(graph=None, log=log).updates(1)  # pyright: ignore[reportArgumentType]
+    (entry,) = await IngestBench(graph=None, log=log).updates(1)  # pyright: ignore[reportArgumentType]
     update = entry.update
     assert (update.key, update.tracking_number, update.status) == ("shp_1", "1ZDEMO000040", "OUT_FOR_DELIVERY")
     assert (update.customer, update.orders, update.raw_code) == ("CUST-0001", ("SO-100040",), "OD")

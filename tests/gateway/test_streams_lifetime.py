@@ -25,7 +25,7 @@ from app.server import create_app
 from app.settings import AuditSettings, BudgetSettings, ConnectionSettings, ServerSettings, Settings
 from tests.support.events import update
 from tests.support.gateway import AUTH, BUYER, CSR, Graph, gateway
-from tests.support.graphs import Doorman, small_service
+from tests.support.graphs import FakeAuthenticator, small_service
 from tests.support.serving import serving
 from tests.support.streams import PATIENCE, Log, events_of, log_of, shipment_of, socket_of
 
@@ -193,7 +193,7 @@ async def served_socket(
     heartbeat: float, pong: float | None = None
 ) -> AsyncIterator[tuple[asyncio.StreamReader, asyncio.StreamWriter]]:
     """A socket of the small graph that was accepted, as bytes."""
-    endpoint = WebSocketEndpoint(small_service(), Doorman())
+    endpoint = WebSocketEndpoint(small_service(), FakeAuthenticator())
     app = Starlette(routes=[WebSocketRoute("/graphql", endpoint)])
     async with serving(app, heartbeat=heartbeat, pong=pong) as url:
         reader, writer = await asyncio.open_connection("127.0.0.1", int(url.rpartition(":")[2]))

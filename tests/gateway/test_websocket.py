@@ -17,7 +17,7 @@ from websockets.exceptions import ConnectionClosedError
 
 from app.gateway.admission.concurrency import ConcurrencyLimiter
 from app.gateway.websocket import WebSocketEndpoint
-from tests.support.graphs import TOKEN, Doorman, Gate, small_service
+from tests.support.graphs import TOKEN, FakeAuthenticator, Gate, small_service
 from tests.support.serving import serving
 
 INIT = {"type": "connection_init", "payload": {"authorization": TOKEN}}
@@ -29,10 +29,10 @@ async def socket(
     *,
     protocol: str = "graphql-transport-ws",
     init: bool = True,
-    doorman: Doorman | None = None,
+    authenticator: FakeAuthenticator | None = None,
     **options: Any,
 ) -> AsyncIterator[ClientConnection]:
-    endpoint = WebSocketEndpoint(small_service(gate), doorman or Doorman(), **options)
+    endpoint = WebSocketEndpoint(small_service(gate), authenticator or FakeAuthenticator(), **options)
     async with (
         serving(Starlette(routes=[WebSocketRoute("/graphql", endpoint)])) as url,
         connect(f"ws{url[4:]}/graphql", subprotocols=[protocol]) as client,  # type: ignore[list-item]
@@ -298,11 +298,11 @@ async def test_stream_ends_when_the_credential_does_unless_it_is_renewed():
 
 
 async def test_revoked_credential_gets_no_answer_and_no_event_more():
-    gate, doorman = Gate(), Doorman()
-    async with socket(gate, doorman=doorman) as client:
+    gate, authenticator = Gate(), FakeAuthenticator()
+    async with socket(gate, authenticator=authenticator) as client:
         await subscribe(client, "s", "subscription { waiting { number } }")
         assert (await receive(client))["type"] == "next"
-        doorman.revoked.add(TOKEN)
+        authenticator.revoked.add(TOKEN)
         await subscribe(client, "q", "{ who }")
         for key in ("q", "s"):
             answer = await receive(client)

@@ -35,6 +35,11 @@ VENDOR_MAY = {
 LONGEST = 500
 LOG_EVENT = re.compile(r"[a-z]+(_[a-z0-9]+)*")
 LOG_METHODS = {"debug", "info", "warning", "error", "exception", "critical"}
+# Everyday words in place of terms: encode or describe, cache, subject, request, position, allocation say what is done.
+EVERYDAY = {
+    "told", "kept", "thing", "things", "asked", "stretch", "stretches", "purse", "verdict", "trouble", "elsewhere",
+    "ours", "theirs", "mine", "took", "begun", "door", "seat", "lane", "courier", "office", "story", "dresser",
+}  # fmt: skip
 VAGUE = {"utils.py", "util.py", "helpers.py", "helper.py", "misc.py", "common_utils.py"}
 
 
@@ -249,6 +254,38 @@ def test_guard_of_names_lets_a_type_have_its_records_name_only():
         "Change": ["app.resolvers.changes", "app.sources.changes"],
         "Only": ["app.server"],
     }) == {"Edge", "Reader", "Item", "Change"}  # fmt: skip
+
+
+def names_of(source: str) -> Iterator[str]:
+    """Every name that a source text gives: of classes, functions, parameters, variables and attributes."""
+    for node in ast.walk(ast.parse(source)):
+        match node:
+            case (
+                ast.FunctionDef(name=name)
+                | ast.AsyncFunctionDef(name=name)
+                | ast.ClassDef(name=name)
+                | ast.arg(arg=name)
+            ):
+                yield name
+            case ast.Name(id=name, ctx=ast.Store()) | ast.Attribute(attr=name, ctx=ast.Store()):
+                yield name
+
+
+def everyday(source: str) -> set[str]:
+    """Names with an everyday word in place of a term."""
+    parts = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+")
+    return {name for name in names_of(source) if EVERYDAY & {part.lower() for part in parts.findall(name)}}
+
+
+def test_names_are_terms_of_the_field():
+    found = {name_of(path): everyday(path.read_text()) for path in FILES}
+    assert {name: names for name, names in found.items() if names} == {}
+
+
+def test_guard_of_terms_sees_every_kind_of_name():
+    source = "class ToldOffice: ...\ndef f(asked, fine): self._kept = THING = 1\n"
+    source += "things, spoken = 1, 2\nasync def lane_of(): ..."
+    assert everyday(source) == {"ToldOffice", "asked", "_kept", "THING", "things", "lane_of"}
 
 
 # Log events

@@ -16,7 +16,7 @@ from app.sources.changes import EVERY_KEY, ChangeKind
 from app.sources.node_ids import node_id
 from tests.support.events import THEN
 from tests.support.gateway import BUYER, BUYER_ADMIN, TODAY, Graph, gateway, signed
-from tests.support.intake import dock
+from tests.support.intake import ingest_bench
 from tests.support.streams import record
 
 MINE, THEIRS = "CUST-0001", "CUST-0002"
@@ -148,14 +148,14 @@ async def test_restarted_feed_asks_for_a_new_download_of_its_kinds(graph: Graph)
 async def test_changes_of_a_feed_reach_an_app_as_they_are_now(moving: Sandbox):
     """The gateway caches customers: what `changes` returns is never older than the change."""
     events = EventSettings(poll=0.1, poll_webhooks=600)
-    async with dock(moving, cache=CacheSettings(), events=events) as docked:
-        graph, erp = docked.graph, docked.graph.backends["erp"]
+    async with ingest_bench(moving, cache=CacheSettings(), events=events) as bench:
+        graph, erp = bench.graph, bench.graph.backends["erp"]
         async with asyncio.timeout(120):
-            while await docked.log.offset("source:erp") is None:
+            while await bench.log.offset("source:erp") is None:
                 await asyncio.sleep(0.01)
-        announced = await docked.updates(6)  # By the first polls: five kinds of the ERP, items of the shop.
+        announced = await bench.updates(6)  # By the first polls: five kinds of the ERP, items of the shop.
         assert {one.update.key for one in announced} == {EVERY_KEY}
-        start = await docked.log.end()
+        start = await bench.log.end()
         cached = "query ($by: CustomerKey!) { customer(by: $by) { name } }"
         await graph.data(cached, {"by": {"number": MINE}}, principal=BUYER_ADMIN)
         posts = {
@@ -168,7 +168,7 @@ async def test_changes_of_a_feed_reach_an_app_as_they_are_now(moving: Sandbox):
         for path, body in posts.items():
             (await erp.post(f"/sandbox/{path}", json=body)).raise_for_status()
         number = (await graph.data('{ order(by: {number: "SO-100040"}) { customer { number } } }'))["order"]["customer"]
-        await docked.updates(len(announced) + len(posts))
+        await bench.updates(len(announced) + len(posts))
         told = (await changes(graph, signed(Role.BUYER_ADMIN, MINE, number["number"]), since=start))["changes"]
         assert sorted((one["kind"], one["id"], one["outcome"]) for one in told) == [
             ("CREDIT", CUSTOMER, "UPSERTED"),

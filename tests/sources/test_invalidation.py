@@ -28,7 +28,7 @@ from app.sources.changes import EVERY_KEY, ChangeHint, ChangeKind, ChangeSet, Fe
 from app.sources.wiring import connect_all
 from tests.support.events import THEN, update
 from tests.support.gateway import Graph
-from tests.support.intake import dock, event
+from tests.support.intake import event, ingest_bench
 from tests.support.valkey import running_valkey
 
 SECRET = "whsec_" + base64.b64encode(b"the ERP of the tests signs with this").decode()
@@ -50,7 +50,7 @@ async def is_cached(graph: Graph) -> bool:
 
 async def test_change_seen_by_one_worker_invalidates_the_entries_of_all(dated_sandbox: Sandbox, tmp_path: Path):
     shared: dict[str, Any] = {"cache": CacheSettings(), "sources": WEBHOOKS, "data_dir": tmp_path}
-    async with dock(dated_sandbox, **shared) as one, dock(dated_sandbox, **shared) as other:
+    async with ingest_bench(dated_sandbox, **shared) as one, ingest_bench(dated_sandbox, **shared) as other:
         assert [await is_cached(worker.graph) for worker in (one, other)] == [False, False]
         assert [await is_cached(worker.graph) for worker in (one, other)] == [True, True]
         await item_reads(one.graph, 2)
@@ -65,23 +65,23 @@ async def test_slow_redis_delays_an_invalidation_and_does_not_lose_it(dated_sand
         redis = RedisSettings(url=SecretStr(url))
         async with (
             Redis.from_url(url) as client,
-            dock(dated_sandbox, cache=CacheSettings(store="redis"), redis=redis, sources=WEBHOOKS) as docked,
+            ingest_bench(dated_sandbox, cache=CacheSettings(store="redis"), redis=redis, sources=WEBHOOKS) as bench,
         ):
             pid = (await client.info("server"))["process_id"]
-            await docked.graph.data(ITEM)
+            await bench.graph.data(ITEM)
             os.kill(pid, signal.SIGSTOP)
             try:
-                await docked.post({"events": [event("SKU-0001", "i-1", kind="ITEM")]}, source="erp", secret=SECRET)
+                await bench.post({"events": [event("SKU-0001", "i-1", kind="ITEM")]}, source="erp", secret=SECRET)
                 async with asyncio.timeout(120):
-                    while not (late := await docked.log.postponed()):
+                    while not (late := await bench.log.postponed()):
                         await asyncio.sleep(0.01)
                 assert [(one.hint.key, one.cause) for one in late] == [("SKU-0001", StoreUnavailable.code)]
-                assert (await docked.log.read(await docked.log.end())).entries == ()
+                assert (await bench.log.read(await bench.log.end())).entries == ()
             finally:
                 os.kill(pid, signal.SIGCONT)
-            await docked.updates(1, within=30)
+            await bench.updates(1, within=30)
             assert await client.get("tradegraph:cache:changed:item:SKU-0001") is not None
-            assert list(await docked.log.postponed()) == []
+            assert list(await bench.log.postponed()) == []
 
 
 # The feed

@@ -13,7 +13,7 @@ import pytest
 from app.auth.principal import Role
 from app.settings import CacheSettings, ServerSettings
 from tests.support.gateway import CSR, OPERATIONS, document, signed
-from tests.support.real import TOLD, real_gateway
+from tests.support.real import WEBHOOKS_ONLY, real_gateway
 
 pytestmark = pytest.mark.live
 
@@ -47,7 +47,7 @@ class Real:
 async def real(tmp_path: Path) -> AsyncIterator[Real]:
     """It keeps nothing and polls nothing: what an operation sends is counted."""
     plain = real_gateway(
-        tmp_path, TOLD, {}, server=ServerSettings(request_timeout=60), cache=CacheSettings(enabled=False)
+        tmp_path, WEBHOOKS_ONLY, {}, server=ServerSettings(request_timeout=60), cache=CacheSettings(enabled=False)
     )
     async with plain as (url, _), httpx.AsyncClient(base_url=url) as client:
         assert (await client.get("/readyz", timeout=30)).status_code == 200

@@ -176,7 +176,7 @@ class SmallContext(dict[str, Any]):
     permissions = ALL_PERMISSIONS
 
 
-class Doorman:
+class FakeAuthenticator:
     """Lets in whoever says `Bearer NAME`, as a buyer, or `Bearer ROLE:NAME`; `... until SECONDS` until that time. The
     name is the client's too. Credentials in `revoked` are not believed any more."""
 
@@ -229,4 +229,4 @@ def small_graph(
 ) -> GraphQLEndpoint:
     """The endpoint over this graph."""
     service = small_service(gate, timeout=timeout, engine=engine, documents=documents)
-    return GraphQLEndpoint(service, Doorman(), max_body_bytes=max_body_bytes)
+    return GraphQLEndpoint(service, FakeAuthenticator(), max_body_bytes=max_body_bytes)

@@ -33,7 +33,7 @@ WEBHOOKS = {"secrets": [OLDER, SECRET]}
 
 
 @dataclass(slots=True)
-class Dock:
+class IngestBench:
     """The gateway, its log as another worker sees it, and the sandbox's logistics."""
 
     graph: Graph
@@ -67,7 +67,7 @@ class Dock:
         answer = await self.logistics.post(f"/sandbox/shipments/{id}", json=step)
         return answer.raise_for_status().json()
 
-    async def tell_webhooks(self, **more: Any) -> None:
+    async def subscribe_webhooks(self, **more: Any) -> None:
         """Have the sandbox tell the gateway."""
         url = f"{self.graph.client.base_url}/webhooks/logistics".replace("//webhooks", "/webhooks")
         answer = await self.logistics.post("/sandbox/webhook", json={"url": url, "secrets": [SECRET], **more})
@@ -84,13 +84,15 @@ class Dock:
 
 
 @asynccontextmanager
-async def dock(sandbox: Sandbox, *, events: EventSettings = QUIET, **changed: Any) -> AsyncIterator[Dock]:
+async def ingest_bench(
+    sandbox: Sandbox, *, events: EventSettings = QUIET, **changed: Any
+) -> AsyncIterator[IngestBench]:
     """The gateway over a sandbox, by the real time: signatures have one."""
     sources = {"logistics": {"webhooks": WEBHOOKS}} | changed.pop("sources", {})
     async with gateway(sandbox, clock=utc_now, sources=sources, events=events, **changed) as graph:
         log = connect_events(Settings(data_dir=graph.data_dir))
         try:
-            yield Dock(graph, log)
+            yield IngestBench(graph, log)
         finally:
             await graph.backends["logistics"].delete("/sandbox/webhook")
             await log.close()

@@ -17,19 +17,16 @@ from app.auth.principal import AnyRole
 from app.cli.demo import SANDBOX_DOMAINS
 from app.schema import build_schema
 from app.settings import Domain, LimitSettings
-from app.sources.node_ids import node_id
 from tests.support.policy_table import ROLES, Cell
 
 Key = tuple[str, str]
 Granted = Mapping[str, frozenset[str]]
 """The roles that see each field."""
 
-Way = tuple[Key, ...]
+KeyPath = tuple[Key, ...]
 
 OWN = "CUST-0001"
 OWN_AGENT = "AG-01-01"
-SHIPMENT = node_id("Shipment", "logistics", "shp-000025")
-LOST_SHIPMENT = node_id("Shipment", "logistics", "shp-014969")
 ACCOUNTS = (OWN, "CUST-0010", "CUST-0011")
 """The accounts of every caller who is bound to some; an order of the second one has an exception,
 and the third one has invoices that are past due."""
@@ -82,7 +79,7 @@ ARGUMENTS: dict[Key, str] = {
     ("Workbench", "expiringQuotes"): "(first: 2)",
     ("Workbench", "exceptions"): "(first: 2)",
     ("Query", "order"): '(by: {number: "SO-100040"})',
-    ("Query", "shipment"): f'(by: {{id: "{SHIPMENT}"}})',
+    ("Query", "shipment"): '(by: {trackingNumber: "1ZSB001000401"})',
     ("Query", "priceAndAvailability"): f'(customer: {KEY}, lines: [{{item: {{sku: "SKU-0001"}}, quantity: "54", '
     'uom: "box"}])',
     ("Query", "agent"): f'(by: {{number: "{OWN_AGENT}"}})',
@@ -110,7 +107,7 @@ ELSEWHERE: dict[str, dict[Key, str]] = {
     "Return": {("Query", "order"): '(by: {number: "SO-116356"})'},
     "ReturnLine": {("Query", "order"): '(by: {number: "SO-116356"})'},
     "OrderException": {("Query", "order"): '(by: {number: "SO-115825"})'},
-    "ShipmentIncident": {("Query", "shipment"): f'(by: {{id: "{LOST_SHIPMENT}"}})'},
+    "ShipmentIncident": {("Query", "shipment"): '(by: {trackingNumber: "1ZSB001198241"})'},
 }
 """Other arguments on the way to a type of which the first ones show nothing."""
 
@@ -128,7 +125,7 @@ class Probe:
     """All fields of a type, at the end of a way."""
 
     type_name: str
-    way: Way
+    path: KeyPath
     fields: tuple[str, ...]
 
 
@@ -162,27 +159,27 @@ class Walk:
 
     def probes(self, role: AnyRole) -> Iterator[Probe]:
         """One probe for each type; several of the roots, of which a document may have so many."""
-        open_ways, all_ways = self._ways(role), self._ways(None)
+        open_paths, all_paths = self._paths(role), self._paths(None)
         for name in sorted({key.partition(".")[0] for key in self.granted} - UNSERVED):
-            fields, way = tuple(self.fields(name)), open_ways.get(name, all_ways[name])
-            for start in range(0, len(fields), MAX_ROOTS if not way else len(fields)):
-                yield Probe(name, way, fields[start : start + MAX_ROOTS] if not way else fields)
+            fields, path = tuple(self.fields(name)), open_paths.get(name, all_paths[name])
+            for start in range(0, len(fields), MAX_ROOTS if not path else len(fields)):
+                yield Probe(name, path, fields[start : start + MAX_ROOTS] if not path else fields)
 
-    def _ways(self, role: AnyRole | None) -> dict[str, Way]:
-        ways: dict[str, Way] = {"Query": ()}
+    def _paths(self, role: AnyRole | None) -> dict[str, KeyPath]:
+        paths: dict[str, KeyPath] = {"Query": ()}
         waiting = ["Query"]
         for name in waiting:
             for one in self.fields(name):
                 target = self.leads((name, one))
-                if target and target not in ways and (role is None or role in self.granted[f"{name}.{one}"]):
-                    ways[target] = (*ways[name], (name, one))
+                if target and target not in paths and (role is None or role in self.granted[f"{name}.{one}"]):
+                    paths[target] = (*paths[name], (name, one))
                     waiting.append(target)
-        return ways
+        return paths
 
     def text(self, probe: Probe) -> str:
         """The selection of a probe."""
         selected = " ".join(self._selected(probe.type_name, one) for one in probe.fields)
-        for key in reversed(probe.way):
+        for key in reversed(probe.path):
             selected = f"{key[1]}{self._given(key, probe.type_name)} {{ {selected} }}"
         return selected
 
@@ -198,9 +195,9 @@ async def walk(
     transport: Transport, role: AnyRole, schema: GraphQLSchema | None = None, granted: Granted = ROLES
 ) -> Found:
     """Ask for everything as a role; one request for each type."""
-    ways, found = Walk(schema, granted), Found()
-    for probe in ways.probes(role):
-        query = f"{{ {ways.text(probe)} }}"
+    probes, found = Walk(schema, granted), Found()
+    for probe in probes.probes(role):
+        query = f"{{ {probes.text(probe)} }}"
         judge(probe, role, query, await transport.ask(query, role), found, granted)
     return found
 
@@ -211,7 +208,7 @@ def judge(
     """Compare an answer with the table: data, and errors by path, code and place."""
     expected: set[tuple[Any, ...]] = set()
     errors = {tuple(error.get("path", ())): error for error in answer.get("errors", ())}
-    parents, closed = _parents(answer.get("data"), probe.way, role, granted)
+    parents, closed = _parents(answer.get("data"), probe.path, role, granted)
     expected |= closed
     for path, parent in parents:
         for name in probe.fields:
@@ -235,11 +232,11 @@ def judge(
 
 
 def _parents(
-    data: Any, way: Way, role: AnyRole, granted: Granted
+    data: Any, path: KeyPath, role: AnyRole, granted: Granted
 ) -> tuple[list[tuple[tuple[Any, ...], Any]], set[tuple[Any, ...]]]:
     """The objects at the end of a way with their paths, and where the way is closed for the role."""
     places: list[tuple[tuple[Any, ...], Any]] = [((), data)] if data is not None else []
-    for type_name, name in way:
+    for type_name, name in path:
         paths = [((*path, name), value.get(name)) for path, value in places]
         if role not in granted[f"{type_name}.{name}"]:
             return [], {path for path, _ in paths}

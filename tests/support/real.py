@@ -26,7 +26,7 @@ from tests.support.serving import serving
 
 VENDURE_WRITER = {"username": "writer@example.com", "password": "writer-demo"}
 
-TOLD = EventSettings(poll=0, poll_webhooks=0)
+WEBHOOKS_ONLY = EventSettings(poll=0, poll_webhooks=0)
 """Only webhooks tell."""
 
 

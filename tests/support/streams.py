@@ -174,7 +174,7 @@ async def first_by_socket(graph: Graph, log: Log, principal: Mapping[str, str], 
     """The first answer or the refusal of a stream, over a socket. Stock changes until it has come."""
     async with socket_of(graph, principal) as socket:
         await socket.subscribe("1", query, **_given(query, after))
-        async with happening(log, stock_of("SKU-0001")):
+        async with recording_events(log, stock_of("SKU-0001")):
             frame = await socket.receive()
     return {"errors": frame["payload"]} if frame["type"] == "error" else frame["payload"]
 
@@ -182,7 +182,7 @@ async def first_by_socket(graph: Graph, log: Log, principal: Mapping[str, str], 
 async def first_by_events(graph: Graph, log: Log, principal: Mapping[str, str], query: str, after: str) -> Any:
     """The first answer of a stream, by server-sent events. Stock changes until it has come."""
     given: dict[str, Any] = _given(query, after)
-    async with events_of(graph, principal, query, **given) as events, happening(log, stock_of("SKU-0001")):
+    async with events_of(graph, principal, query, **given) as events, recording_events(log, stock_of("SKU-0001")):
         return (await events.next())["data"]
 
 
@@ -191,7 +191,7 @@ def _given(query: str, after: str) -> dict[str, Any]:
 
 
 @asynccontextmanager
-async def happening(log: Log, *updates: ChangeEvent) -> AsyncIterator[None]:
+async def recording_events(log: Log, *updates: ChangeEvent) -> AsyncIterator[None]:
     """Record updates again and again as long as this lasts: a stream that begins at some time gets one. None is
     recorded once it is over."""
     over = asyncio.Event()

@@ -1,4 +1,4 @@
-"""A partner's receiver of webhooks on a real port: keeps what comes, and answers as it is told."""
+"""A partner's webhook receiver on a real port: records requests and answers as configured."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ from tests.support.serving import serving
 
 
 @dataclass(frozen=True)
-class Letter:
-    """A request as it came."""
+class ReceivedWebhook:
+    """A request as received."""
 
     path: str
     headers: dict[str, str]
@@ -30,38 +30,38 @@ class Letter:
         return self.headers["webhook-id"]
 
     @property
-    def said(self) -> Any:
+    def payload(self) -> Any:
         return json.loads(self.body)
 
 
 @dataclass
 class Receiver:
-    """`answer` decides on each letter; it may wait. `letters` are all that came, in their order."""
+    """`answer` makes the response to each request and may be asynchronous. `webhooks` are the requests, in order."""
 
     url: str = ""
-    letters: list[Letter] = field(default_factory=list)
-    answer: Callable[[Letter], Any] = lambda _: Response(status_code=204)
-    _came: asyncio.Condition = field(default_factory=asyncio.Condition)
+    webhooks: list[ReceivedWebhook] = field(default_factory=list)
+    answer: Callable[[ReceivedWebhook], Any] = lambda _: Response(status_code=204)
+    _changed: asyncio.Condition = field(default_factory=asyncio.Condition)
 
-    async def until(self, count: int, seconds: float = 10.0) -> list[Letter]:
-        """The letters, as soon as there are so many."""
-        async with asyncio.timeout(seconds), self._came:
-            await self._came.wait_for(lambda: len(self.letters) >= count)
-        return self.letters
+    async def until(self, count: int, seconds: float = 10.0) -> list[ReceivedWebhook]:
+        """The requests, once there are `count`."""
+        async with asyncio.timeout(seconds), self._changed:
+            await self._changed.wait_for(lambda: len(self.webhooks) >= count)
+        return self.webhooks
 
-    async def take(self, request: Request) -> Response:
-        letter = Letter(request.url.path, dict(request.headers), await request.body())
-        self.letters.append(letter)
-        async with self._came:
-            self._came.notify_all()
-        answer = self.answer(letter)
+    async def receive(self, request: Request) -> Response:
+        webhook = ReceivedWebhook(request.url.path, dict(request.headers), await request.body())
+        self.webhooks.append(webhook)
+        async with self._changed:
+            self._changed.notify_all()
+        answer = self.answer(webhook)
         return await answer if asyncio.iscoroutine(answer) else answer
 
 
 @asynccontextmanager
 async def receiving() -> AsyncIterator[Receiver]:
-    """A receiver on a port of its own, by http."""
+    """A receiver on its own port, over HTTP."""
     receiver = Receiver()
-    app = Starlette(routes=[Route("/{path:path}", receiver.take, methods=["POST"])])
+    app = Starlette(routes=[Route("/{path:path}", receiver.receive, methods=["POST"])])
     async with serving(app) as receiver.url:
         yield receiver

@@ -15,7 +15,7 @@ from app.sandbox import Sandbox, start_sandbox
 from tests.support.accessibility import barriers
 from tests.support.browser import Page, browsing
 from tests.support.gateway import BUYER, TODAY, Graph, gateway, signed
-from tests.support.intake import dock, folder_of
+from tests.support.intake import folder_of, ingest_bench
 from tests.support.processes import serve, served
 
 OPERATIONS = signed(Role.OPERATIONS)
@@ -119,10 +119,10 @@ async def test_steps_come_by_themselves_once_each_through_a_killed_gateway(
 async def test_steps_sent_while_the_device_is_offline_are_not_missed(moving: Sandbox):
     """They are in the log before the page is back: it has them only if it resumes after its cursor."""
     offline = {"latency": 0, "downloadThroughput": -1, "uploadThroughput": -1}
-    async with dock(moving) as there, browsing() as page:
+    async with ingest_bench(moving) as there, browsing() as page:
         url = str(there.graph.client.base_url).rstrip("/")
         parcel = await parcel_of(url, there.logistics)
-        await there.tell_webhooks()
+        await there.subscribe_webhooks()
         await opened(page, url, parcel.id)
         await page.until(LIVE)
         await parcel.reaches("DELIVERY_DELAYED")

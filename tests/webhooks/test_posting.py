@@ -167,7 +167,7 @@ async def test_checked_addresses_are_tried_in_turn(dead: str):
             f"http://hooks.example.com:{port}/in", {"webhook-id": "msg_1"}, BODY
         )
         assert (outcome.status, outcome.cause) == (204, None)
-        assert [letter.id for letter in receiver.letters] == ["msg_1"]
+        assert [webhook.id for webhook in receiver.webhooks] == ["msg_1"]
 
 
 async def test_last_address_says_why_none_was_reached():
@@ -198,7 +198,7 @@ async def test_name_that_resolves_differently_is_checked_again_and_not_connected
         assert second.cause is not None
         assert second.cause.startswith("the address is refused: 127.0.0.1")
         assert asked == ["hooks.example.com", "hooks.example.com"]
-        assert inside.letters == []
+        assert inside.webhooks == []
 
 
 async def test_body_and_headers_arrive_by_plain_http_where_the_network_is_allowed():
@@ -207,10 +207,10 @@ async def test_body_and_headers_arrive_by_plain_http_where_the_network_is_allowe
         port = receiver.url.rpartition(":")[2]
         outcome = await poster.send(f"http://hooks.example.com:{port}/in", {"webhook-id": "msg_1"}, BODY)
     assert (outcome.status, outcome.delivered, outcome.cause) == (204, True, None)
-    (letter,) = receiver.letters
-    assert (letter.path, letter.body, letter.id) == ("/in", BODY, "msg_1")
-    assert letter.headers["host"] == f"hooks.example.com:{port}"
-    assert letter.headers["content-type"] == "application/json"
+    (webhook,) = receiver.webhooks
+    assert (webhook.path, webhook.body, webhook.id) == ("/in", BODY, "msg_1")
+    assert webhook.headers["host"] == f"hooks.example.com:{port}"
+    assert webhook.headers["content-type"] == "application/json"
 
 
 async def test_redirect_is_not_followed():
@@ -218,7 +218,7 @@ async def test_redirect_is_not_followed():
         receiver.answer = lambda _: Response(status_code=307, headers={"location": f"{receiver.url}/elsewhere"})
         outcome = await WebhookSender(LOOPBACK).send(f"{receiver.url}/in", {}, BODY)
         assert (outcome.status, outcome.delivered, outcome.reason) == (307, False, "HTTP 307")
-        assert [letter.path for letter in receiver.letters] == ["/in"]
+        assert [webhook.path for webhook in receiver.webhooks] == ["/in"]
 
 
 @pytest.mark.parametrize(

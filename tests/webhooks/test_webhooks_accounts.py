@@ -64,8 +64,8 @@ async def test_deliveries_follow_the_accounts_that_the_erp_assigns(partner: Part
     await put(partner.store, made)
 
     async def delivered(count: int) -> list[str]:
-        letters = await partner.receiver.until(count)
-        return [one.said["data"]["shipmentUpdates"]["shipment"]["trackingNumber"] for one in letters]
+        webhooks = await partner.receiver.until(count)
+        return [one.payload["data"]["shipmentUpdates"]["shipment"]["trackingNumber"] for one in webhooks]
 
     await partner.happens(OURS, THEIRS)
     assert await delivered(1) == [THEIRS]

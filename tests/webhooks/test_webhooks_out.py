@@ -107,8 +107,8 @@ async def partner(dated_sandbox: Sandbox) -> AsyncIterator[Partner]:
 async def test_partner_gets_signed_payloads_of_its_own_document_and_rows_only(partner: Partner):
     await partner.bind()
     _, cursor = await partner.happens(THEIRS, OURS)
-    (letter,) = await partner.receiver.until(1)
-    assert letter.said == {
+    (webhook,) = await partner.receiver.until(1)
+    assert webhook.payload == {
         "type": "shipment.updated",
         "timestamp": "2026-11-01T09:30:00Z",
         "cursor": cursor,
@@ -120,10 +120,10 @@ async def test_partner_gets_signed_payloads_of_its_own_document_and_rows_only(pa
             }
         },
     }
-    timestamp = int(letter.headers["webhook-timestamp"])
+    timestamp = int(webhook.headers["webhook-timestamp"])
     assert abs(time.time() - timestamp) < 60
     assert verify_signature(
-        letter.headers["webhook-signature"], [decode_secret(SECRET)], letter.id, timestamp, letter.body
+        webhook.headers["webhook-signature"], [decode_secret(SECRET)], webhook.id, timestamp, webhook.body
     )
 
 
@@ -131,8 +131,8 @@ async def test_variables_say_which_updates(partner: Partner):
     both = {"customers": ("CUST-0001", "CUST-0002"), "variables": {"customer": {"number": "CUST-0002"}}}
     await partner.bind(**both)
     await partner.happens(OURS, THEIRS)
-    (letter,) = await partner.receiver.until(1)
-    assert letter.said["data"]["shipmentUpdates"]["shipment"]["trackingNumber"] == THEIRS
+    (webhook,) = await partner.receiver.until(1)
+    assert webhook.payload["data"]["shipmentUpdates"]["shipment"]["trackingNumber"] == THEIRS
 
 
 async def test_orders_are_delivered_too(partner: Partner):
@@ -143,9 +143,9 @@ async def test_orders_are_delivered_too(partner: Partner):
         customer="CUST-0001", orders=("SO-100040",),
     )  # fmt: skip
     await partner.events.record((), [changed])
-    (letter,) = await partner.receiver.until(1)
-    assert letter.said["type"] == "order.updated"
-    assert letter.said["data"] == {"orderUpdates": {"order": {"number": "SO-100040"}}}
+    (webhook,) = await partner.receiver.until(1)
+    assert webhook.payload["type"] == "order.updated"
+    assert webhook.payload["data"] == {"orderUpdates": {"order": {"number": "SO-100040"}}}
 
 
 async def test_quotes_of_the_partners_customers_are_delivered(partner: Partner):
@@ -156,9 +156,9 @@ async def test_quotes_of_the_partners_customers_are_delivered(partner: Partner):
         for key, customer in (("q2011", "CUST-0499"), ("q2002", "CUST-0001"))
     ]  # fmt: skip
     await partner.events.record((), changed)
-    (letter,) = await partner.receiver.until(1)
-    assert letter.said["type"] == "quote.updated"
-    assert letter.said["data"] == {"quoteUpdates": {"quote": {"number": "QU-2002", "status": "OFFERED"}}}
+    (webhook,) = await partner.receiver.until(1)
+    assert webhook.payload["type"] == "quote.updated"
+    assert webhook.payload["data"] == {"quoteUpdates": {"quote": {"number": "QU-2002", "status": "OFFERED"}}}
 
 
 async def test_source_that_is_away_costs_time_and_nothing_else(partner: Partner):
@@ -169,18 +169,18 @@ async def test_source_that_is_away_costs_time_and_nothing_else(partner: Partner)
     async with asyncio.timeout(120):
         while not await partner.store.pending("ep1"):
             await asyncio.sleep(0.02)
-    assert partner.receiver.letters == []
+    assert partner.receiver.webhooks == []
     await partner.graph.backends["logistics"].delete("/sandbox/faults")
-    (letter,) = await partner.receiver.until(1, seconds=20)
-    assert letter.said["data"]["shipmentUpdates"]["shipment"]["trackingNumber"] == OURS
+    (webhook,) = await partner.receiver.until(1, seconds=20)
+    assert webhook.payload["data"]["shipmentUpdates"]["shipment"]["trackingNumber"] == OURS
 
 
 async def test_resumed_endpoint_gets_the_events_it_missed(partner: Partner):
     made = await partner.bind(state=EndpointState.PAUSED)
     await partner.happens(OURS)
     await put(partner.store, replace(made, state=EndpointState.ACTIVE))
-    (letter,) = await partner.receiver.until(1)
-    assert letter.said["data"]["shipmentUpdates"]["shipment"]["trackingNumber"] == OURS
+    (webhook,) = await partner.receiver.until(1)
+    assert webhook.payload["data"]["shipmentUpdates"]["shipment"]["trackingNumber"] == OURS
 
 
 async def test_status_410_disables_the_endpoint_with_a_reason(partner: Partner):
@@ -206,7 +206,7 @@ async def test_document_that_cannot_be_run_disables(partner: Partner, text: str,
     await partner.bind(text, **changed)
     await partner.happens(OURS)
     assert reason in ((await partner.state(EndpointState.DISABLED)).reason or "")
-    assert partner.receiver.letters == []
+    assert partner.receiver.webhooks == []
 
 
 async def test_retired_document_disables(partner: Partner):
@@ -237,7 +237,7 @@ async def test_private_address_is_refused_where_it_is_not_allowed(dated_sandbox:
             while not (waiting := await partner.store.pending("ep1")):
                 await asyncio.sleep(0.02)
         assert (waiting[0].cause or "").startswith("the address is refused: 127.0.0.1 is not a public address")
-        assert receiver.letters == []
+        assert receiver.webhooks == []
 
 
 async def test_replayed_delivery_comes_again_under_its_id(partner: Partner):
@@ -261,5 +261,5 @@ async def test_two_gateways_deliver_once_and_one_takes_over(dated_sandbox: Sandb
                 await receiver.until(5)
             async with partner_of(second, receiver) as partner:
                 await partner.happens(OURS)
-                letters = await receiver.until(6, seconds=20)
-    assert len({letter.id for letter in letters}) == 6
+                webhooks = await receiver.until(6, seconds=20)
+    assert len({webhook.id for webhook in webhooks}) == 6

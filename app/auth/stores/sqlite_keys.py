@@ -76,8 +76,8 @@ def _add(sql: sqlite3.Connection, record: KeyRecord, now: float, ending: Mapping
     question = f"SELECT count(*) FROM api_keys WHERE client = :client AND {_LIVE}"  # noqa: S608
     if sql.execute(question, {"client": record.client, "now": now}).fetchone()[0] >= MAX_LIVE_KEYS:
         raise TooManyKeys(f"{record.client} has {MAX_LIVE_KEYS} live keys")
-    places = ", ".join(f":{name}" for name in _COLUMNS)
-    sql.execute(f"INSERT INTO api_keys ({', '.join(_COLUMNS)}) VALUES ({places})", values)  # noqa: S608
+    placeholders = ", ".join(f":{name}" for name in _COLUMNS)
+    sql.execute(f"INSERT INTO api_keys ({', '.join(_COLUMNS)}) VALUES ({placeholders})", values)  # noqa: S608
     # An end that a key already has is never put off.
     end = "UPDATE api_keys SET expires_at = min(coalesce(expires_at, :at), :at) WHERE id = :id"
     sql.executemany(end, [{"id": key_id, "at": at} for key_id, at in ending.items()])

@@ -17,8 +17,8 @@ from dataclasses import dataclass, field
 from app.events.stores.sequences import MAX_OUT_OF_ORDER
 
 PREFIX = "{tradegraph:events}:"
-BELL = f"{PREFIX}bell"
-THING = 32
+WAKE_KEY = f"{PREFIX}bell"
+DIGEST_LENGTH = 32
 """Characters that stand for a thing."""
 
 COMMON = """
@@ -32,7 +32,7 @@ local function log()
   if call('EXISTS', P .. 'log') == 0 then call('SET', P .. 'log', ARGV[2]) end
   return call('GET', P .. 'log')
 end
-local function gone()
+local function trimmed_to()
   local found = call('HMGET', P .. 'trimmed', 'upto', 'why')
   return tonumber(found[1] or 0), found[2] or ''
 end
@@ -40,28 +40,28 @@ local function ring()
   local update, hint = call('GET', P .. 'last') or 0, call('GET', P .. 'next') or 0
   call('XADD', P .. 'bell', 'MAXLEN', 1, '*', 'update', update, 'notice', hint)
 end
-local function put(thing_and_body)
-  local place = call('INCR', P .. 'next')
-  call('HSET', P .. 'notices', place, thing_and_body)
-  call('ZADD', P .. 'ready', place, place)
-  return place
+local function put(subject_and_body)
+  local number = call('INCR', P .. 'next')
+  call('HSET', P .. 'notices', number, subject_and_body)
+  call('ZADD', P .. 'ready', number, number)
+  return number
 end
-local function free(place)
-  local thing = call('HGET', P .. 'held', place)
-  if thing then
-    call('HDEL', P .. 'held', place)
-    if call('HINCRBY', P .. 'busy', thing, -1) <= 0 then call('HDEL', P .. 'busy', thing) end
+local function release(number)
+  local subject = call('HGET', P .. 'held', number)
+  if subject then
+    call('HDEL', P .. 'held', number)
+    if call('HINCRBY', P .. 'busy', subject, -1) <= 0 then call('HDEL', P .. 'busy', subject) end
   end
 end
-local function mine(place, attempts)
-  return call('HEXISTS', P .. 'held', place) == 1 and call('HGET', P .. 'attempts', place) == attempts
+local function is_leased(number, attempts)
+  return call('HEXISTS', P .. 'held', number) == 1 and call('HGET', P .. 'attempts', number) == attempts
 end
-local function done(place)
-  free(place)
-  call('ZREM', P .. 'later', place)
-  call('HDEL', P .. 'notices', place)
-  call('HDEL', P .. 'attempts', place)
-  call('HDEL', P .. 'causes', place)
+local function done(number)
+  release(number)
+  call('ZREM', P .. 'later', number)
+  call('HDEL', P .. 'notices', number)
+  call('HDEL', P .. 'attempts', number)
+  call('HDEL', P .. 'causes', number)
 end
 """
 
@@ -87,10 +87,10 @@ for i = 3, #ARGV, 3 do
   if key == '' then fresh = call('ZADD', P .. 'seen', 'NX', NOW, digest)
   else fresh = 1 - call('HEXISTS', P .. 'unclaimed', key) end
   if fresh == 1 then
-    local place = put(ARGV[i + 2])
+    local number = put(ARGV[i + 2])
     if key ~= '' then
-      call('HSET', P .. 'unclaimed', key, place)
-      call('HSET', P .. 'anonymous', place, key)
+      call('HSET', P .. 'unclaimed', key, number)
+      call('HSET', P .. 'anonymous', number, key)
     end
   end
   new[#new + 1] = fresh
@@ -101,27 +101,28 @@ return new
 
 CLAIM = Script(f"""
 local most, ends = tonumber(ARGV[3]), NOW + tonumber(ARGV[4])
-for _, place in ipairs(call('ZRANGEBYSCORE', P .. 'later', '-inf', NOW, 'LIMIT', 0, 1000)) do
-  free(place)
-  call('ZREM', P .. 'later', place)
-  call('ZADD', P .. 'ready', place, place)
+for _, number in ipairs(call('ZRANGEBYSCORE', P .. 'later', '-inf', NOW, 'LIMIT', 0, 1000)) do
+  release(number)
+  call('ZREM', P .. 'later', number)
+  call('ZADD', P .. 'ready', number, number)
 end
-local taken, own, from = {{}}, {{}}, 0
-while #taken < most do
-  local places = call('ZRANGE', P .. 'ready', from, from + 199)
-  if #places == 0 then break end
-  for _, place in ipairs(places) do
-    if #taken == most then break end
-    local hint = call('HGET', P .. 'notices', place)
-    local thing = string.sub(hint, 1, {THING})
-    if own[thing] or call('HEXISTS', P .. 'busy', thing) == 0 then
-      own[thing] = true
-      taken[#taken + 1] = {{place, string.sub(hint, {THING + 1}), call('HINCRBY', P .. 'attempts', place, 1), thing}}
+local claimed, own, from = {{}}, {{}}, 0
+while #claimed < most do
+  local numbers = call('ZRANGE', P .. 'ready', from, from + 199)
+  if #numbers == 0 then break end
+  for _, number in ipairs(numbers) do
+    if #claimed == most then break end
+    local hint = call('HGET', P .. 'notices', number)
+    local subject = string.sub(hint, 1, {DIGEST_LENGTH})
+    if own[subject] or call('HEXISTS', P .. 'busy', subject) == 0 then
+      own[subject] = true
+      local attempts = call('HINCRBY', P .. 'attempts', number, 1)
+      claimed[#claimed + 1] = {{number, string.sub(hint, {DIGEST_LENGTH + 1}), attempts, subject}}
     end
   end
-  from = from + #places
+  from = from + #numbers
 end
-for _, one in ipairs(taken) do
+for _, one in ipairs(claimed) do
   call('ZREM', P .. 'ready', one[1])
   local key = call('HGET', P .. 'anonymous', one[1])
   if key then
@@ -132,12 +133,12 @@ for _, one in ipairs(taken) do
   call('HSET', P .. 'held', one[1], one[4])
   call('HINCRBY', P .. 'busy', one[4], 1)
 end
-return taken
+return claimed
 """)
 
 RENEW = Script("""
 for i = 4, #ARGV, 2 do
-  if mine(ARGV[i], ARGV[i + 1]) and tonumber(call('ZSCORE', P .. 'later', ARGV[i])) > NOW then
+  if is_leased(ARGV[i], ARGV[i + 1]) and tonumber(call('ZSCORE', P .. 'later', ARGV[i])) > NOW then
     call('ZADD', P .. 'later', NOW + tonumber(ARGV[3]), ARGV[i])
   end
 end
@@ -145,8 +146,8 @@ end
 
 RECORD = Script("""
 local updates = 4 + 2 * tonumber(ARGV[3])
-local told = {log()}
-for i = 4, updates - 1, 2 do if not mine(ARGV[i], ARGV[i + 1]) then return told end end
+local result = {log()}
+for i = 4, updates - 1, 2 do if not is_leased(ARGV[i], ARGV[i + 1]) then return result end end
 for i = 4, updates - 1, 2 do done(ARGV[i]) end
 local position = tonumber(call('GET', P .. 'last') or 0)
 for i = updates, #ARGV, 2 do
@@ -154,16 +155,16 @@ for i = updates, #ARGV, 2 do
   call('XADD', P .. 'updates', at(position), 'thing', ARGV[i], 'body', ARGV[i + 1])
   call('HSET', P .. 'latest', ARGV[i], text(position))
   call('INCRBY', P .. 'size', #ARGV[i + 1])
-  told[#told + 1] = text(position)
+  result[#result + 1] = text(position)
 end
 call('SET', P .. 'last', text(position))
 ring()
-return told
+return result
 """)
 
 POSTPONE = Script("""
-if mine(ARGV[3], ARGV[4]) then
-  free(ARGV[3])
+if is_leased(ARGV[3], ARGV[4]) then
+  release(ARGV[3])
   call('ZADD', P .. 'later', NOW + tonumber(ARGV[5]), ARGV[3])
   call('HSET', P .. 'causes', ARGV[3], ARGV[6])
 end
@@ -172,23 +173,23 @@ end
 POSTPONED = Script("""
 local found, from = {}, 0
 while #found < tonumber(ARGV[3]) do
-  local places = call('ZRANGE', P .. 'later', from, from + 199, 'WITHSCORES')
-  if #places == 0 then break end
-  for i = 1, #places, 2 do
-    local place = places[i]
-    local cause = #found < tonumber(ARGV[3]) and call('HGET', P .. 'causes', place)
+  local numbers = call('ZRANGE', P .. 'later', from, from + 199, 'WITHSCORES')
+  if #numbers == 0 then break end
+  for i = 1, #numbers, 2 do
+    local number = numbers[i]
+    local cause = #found < tonumber(ARGV[3]) and call('HGET', P .. 'causes', number)
     if cause then
-      local notice, attempts = call('HGET', P .. 'notices', place), call('HGET', P .. 'attempts', place)
-      found[#found + 1] = {place, notice, attempts, cause, places[i + 1]}
+      local notice, attempts = call('HGET', P .. 'notices', number), call('HGET', P .. 'attempts', number)
+      found[#found + 1] = {number, notice, attempts, cause, numbers[i + 1]}
     end
   end
-  from = from + #places / 2
+  from = from + #numbers / 2
 end
 return found
 """)
 
 DEAD_LETTER = Script("""
-if mine(ARGV[3], ARGV[4]) then
+if is_leased(ARGV[3], ARGV[4]) then
   local hint = call('HGET', P .. 'notices', ARGV[3])
   call('HSET', P .. 'graves', ARGV[3], cjson.encode({hint, tonumber(ARGV[4]), ARGV[5]}))
   call('ZADD', P .. 'dead', NOW, ARGV[3])
@@ -198,21 +199,21 @@ end
 
 DEAD_LETTERS = Script("""
 local found = {}
-local places = call('ZREVRANGE', P .. 'dead', 0, tonumber(ARGV[3]) - 1, 'WITHSCORES')
-for i = 1, #places, 2 do found[#found + 1] = {places[i], places[i + 1], call('HGET', P .. 'graves', places[i])} end
+local numbers = call('ZREVRANGE', P .. 'dead', 0, tonumber(ARGV[3]) - 1, 'WITHSCORES')
+for i = 1, #numbers, 2 do found[#found + 1] = {numbers[i], numbers[i + 1], call('HGET', P .. 'graves', numbers[i])} end
 return found
 """)
 
 REPLAY = Script("""
-local places, count = {unpack(ARGV, 4)}, 0
-if ARGV[3] == 'all' then places = call('ZRANGE', P .. 'dead', 0, -1) end
-table.sort(places, function(one, other) return tonumber(one) < tonumber(other) end)
-for _, place in ipairs(places) do
-  local grave = call('HGET', P .. 'graves', place)
+local numbers, count = {unpack(ARGV, 4)}, 0
+if ARGV[3] == 'all' then numbers = call('ZRANGE', P .. 'dead', 0, -1) end
+table.sort(numbers, function(one, other) return tonumber(one) < tonumber(other) end)
+for _, number in ipairs(numbers) do
+  local grave = call('HGET', P .. 'graves', number)
   if grave then
     put(cjson.decode(grave)[1])
-    call('HDEL', P .. 'graves', place)
-    call('ZREM', P .. 'dead', place)
+    call('HDEL', P .. 'graves', number)
+    call('ZREM', P .. 'dead', number)
     count = count + 1
   end
 end
@@ -235,10 +236,10 @@ return {log(), call('GET', P .. 'last') or '0'}
 """)
 
 READ = Script("""
-local id, asked = log(), tonumber(ARGV[4])
-local upto, why = gone()
-local there = asked == upto or #call('XRANGE', P .. 'updates', at(asked), at(asked)) == 1
-local start = (ARGV[3] == id and asked >= upto and there) and asked or upto
+local id, requested = log(), tonumber(ARGV[4])
+local upto, why = trimmed_to()
+local exists = requested == upto or #call('XRANGE', P .. 'updates', at(requested), at(requested)) == 1
+local start = (ARGV[3] == id and requested >= upto and exists) and requested or upto
 local found = call('XRANGE', P .. 'updates', at(start + 1), '+', 'COUNT', ARGV[5])
 return {id, text(upto), why, text(start), found}
 """)
@@ -285,14 +286,14 @@ call('DEL', beyond)
 TRIM = Script("""
 local before = NOW - tonumber(ARGV[3])
 local count, size = call('XLEN', P .. 'updates'), tonumber(call('GET', P .. 'size') or 0)
-local went, upto, why = 0, nil, nil
+local trimmed, upto, why = 0, nil, nil
 for _, entry in ipairs(call('XRANGE', P .. 'updates', '-', '+', 'COUNT', ARGV[6])) do
   local position = tonumber(string.match(entry[1], '^%d+'))
   local cause = (position < before * 1e6 and 'EXPIRED') or (count > tonumber(ARGV[4]) and 'TOO_MANY')
     or (size > tonumber(ARGV[5]) and 'TOO_LARGE')
   if not cause then break end
   if call('HGET', P .. 'latest', entry[2][2]) == text(position) then call('HDEL', P .. 'latest', entry[2][2]) end
-  went, count, size, upto, why = went + 1, count - 1, size - #entry[2][4], position, cause
+  trimmed, count, size, upto, why = trimmed + 1, count - 1, size - #entry[2][4], position, cause
 end
 if why then
   call('XTRIM', P .. 'updates', 'MINID', at(upto + 1))
@@ -300,9 +301,9 @@ if why then
   call('HSET', P .. 'trimmed', 'upto', text(upto), 'why', why)
 end
 call('ZREMRANGEBYSCORE', P .. 'seen', '-inf', '(' .. before)
-for _, place in ipairs(call('ZRANGEBYSCORE', P .. 'dead', '-inf', '(' .. before)) do
-  call('ZREM', P .. 'dead', place)
-  call('HDEL', P .. 'graves', place)
+for _, number in ipairs(call('ZRANGEBYSCORE', P .. 'dead', '-inf', '(' .. before)) do
+  call('ZREM', P .. 'dead', number)
+  call('HDEL', P .. 'graves', number)
 end
-return went
+return trimmed
 """)

@@ -226,7 +226,7 @@ class RedisEvents:
         if not self._connected:
             await self._warn_if_not_durable()
         while True:
-            found = cast("Any", await self._listening.xread({scripts.BELL: last}, block=int(BLOCK * 1000)))
+            found = cast("Any", await self._listening.xread({scripts.WAKE_KEY: last}, block=int(BLOCK * 1000)))
             if not self._connected:  # The server may have been away, and its data too.
                 self._connected = True
                 self._updates.notify()
@@ -269,7 +269,7 @@ def _json(value: Any) -> str:
 def _postponed(number: bytes, hint: bytes, attempts: bytes, cause: bytes, until: bytes) -> PostponedHint:
     return PostponedHint(
         number=number.decode(),
-        hint=msgspec.json.decode(hint[scripts.THING :], type=ChangeHint),
+        hint=msgspec.json.decode(hint[scripts.DIGEST_LENGTH :], type=ChangeHint),
         attempts=int(attempts),
         cause=cause.decode(),
         until=datetime.fromtimestamp(float(until), UTC),
@@ -280,7 +280,7 @@ def _dead(number: bytes, at: bytes, record: bytes) -> DeadHint:
     body, attempts, cause = msgspec.json.decode(record, type=tuple[str, int, str])
     return DeadHint(
         number=number.decode(),
-        hint=msgspec.json.decode(body[scripts.THING :], type=ChangeHint),
+        hint=msgspec.json.decode(body[scripts.DIGEST_LENGTH :], type=ChangeHint),
         attempts=attempts,
         cause=cause,
         at=datetime.fromtimestamp(float(at), UTC),

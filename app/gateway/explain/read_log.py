@@ -78,12 +78,10 @@ class SimulatedRead:
 
 @dataclass(slots=True)
 class ReadLog:
-    """Reads in rounds: the reads of a round run side by side, and the next round waits for them. `links` are the signed
-    links that the operation makes."""
+    """Reads in rounds: the reads of a round run side by side, and the next round waits for them."""
 
     reads: list[SimulatedRead] = field(default_factory=list)
     round: int = 1
-    links: int = 0
     _gate: asyncio.Event = field(default_factory=asyncio.Event)
     _active: bool = False
 

@@ -32,12 +32,15 @@ class BusinessCentralPrices:
     ) -> Mapping[PriceRequest, ContractPrice]:
         """See `Prices.quote`."""
         now = self._clock()
-        asked = [request for request in dict.fromkeys(requests) if _is_sendable(request)]
-        queries = [(PRICES, ODataQuery(filter=_question(request, now.date()), top=1), BCPriceRow) for request in asked]
+        sendable_requests = [request for request in dict.fromkeys(requests) if _is_sendable(request)]
+        queries = [
+            (PRICES, ODataQuery(filter=_question(request, now.date()), top=1), BCPriceRow)
+            for request in sendable_requests
+        ]
         pages = await self._client.custom_pages(queries, call="prices")
         return {
             request: self._price(request, page.value[0], now)
-            for request, page in zip(asked, pages, strict=True)
+            for request, page in zip(sendable_requests, pages, strict=True)
             if page.value
         }
 

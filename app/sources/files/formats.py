@@ -175,8 +175,8 @@ def _picker(indexes: Sequence[int]) -> Callable[[Sequence[str]], RawRow]:
 
 
 def _read_fixed(lines: _Lines, feed: Feed, requested: Sequence[Column], _: Limits) -> RawRows:
-    places = [((column.start or 1) - 1, (column.start or 1) - 1 + (column.length or 0)) for column in requested]
-    width = max((start for start, _ in places), default=0)
+    spans = [((column.start or 1) - 1, (column.start or 1) - 1 + (column.length or 0)) for column in requested]
+    width = max((start for start, _ in spans), default=0)
     trailer = _Trailer(feed.trailer)
     if feed.header:
         next(lines, None)
@@ -186,7 +186,7 @@ def _read_fixed(lines: _Lines, feed: Feed, requested: Sequence[Column], _: Limit
         if not line.strip() or trailer.is_end(_split_trailer(line, feed.trailer)):
             continue
         if len(line) > width:
-            yield lines.number, [line[start:end] for start, end in places]
+            yield lines.number, [line[start:end] for start, end in spans]
         elif not lines.is_ended:
             raise FileTruncated(detail=f"line {lines.number}: ends within a row")
         else:

@@ -49,7 +49,7 @@ class _Rows:
     def __init__(self, row: str, columns: Sequence[str], separators: Sequence[str], limits: Limits) -> None:
         self.ready: deque[tuple[int, Sequence[str | None] | RowRejected]] = deque()
         self._row, self._columns, self._separators, self._limits = row, columns, separators, limits
-        self._wanted = frozenset(columns)
+        self._paths = frozenset(columns)
         self._path: list[str] | None = None
         self._depth = 0
         self._line = 0
@@ -131,7 +131,7 @@ class _Rows:
         self._text.clear()
 
     def _found(self, path: str, value: str) -> None:
-        if path in self._wanted:
+        if path in self._paths:
             self._values.setdefault(path, []).append(value)
 
     def _value(self, column: str, separator: str) -> str | None:

@@ -23,7 +23,7 @@ from app.sources.capabilities import Probe, not_supported
 from app.sources.medusa.options import MedusaOptions
 from app.sources.vendor_calls import field_types
 
-PORTION = 100
+CHUNK = 100
 """Keys in one call. The query of a hundred ids is about 4 KB long."""
 
 PAGE = 100
@@ -158,11 +158,11 @@ class MedusaClient:
         """The rows with one of the keys, a hundred in a call. `name` is the filter, whose values are unique. Raises
         SourceMalformed for rows that it should have left out."""
         found: list[R] = []
-        for start in range(0, len(keys), PORTION):
-            portion = keys[start : start + PORTION]
-            params = [*((f"{name}[]", key) for key in portion), *(more or ()), ("limit", str(len(portion)))]
+        for start in range(0, len(keys), CHUNK):
+            chunk = keys[start : start + CHUNK]
+            params = [*((f"{name}[]", key) for key in chunk), *(more or ()), ("limit", str(len(chunk)))]
             page = await self.page(path, into, params, call=call)
-            if page.count > len(portion) or not {key_of(row) for row in page.rows} <= set(portion):
+            if page.count > len(chunk) or not {key_of(row) for row in page.rows} <= set(chunk):
                 raise SourceMalformed(self.name, detail=f"{call}: the filter {name} was ignored")
             found += page.rows
         return found
@@ -197,19 +197,19 @@ class MedusaClient:
         """Answers with the customers of these numbers, a hundred numbers in each; `row` is the type of a customer."""
         fields = ("fields", fields_of(row))
         found: list[L] = []
-        for start in range(0, len(numbers), PORTION):
-            portion = numbers[start : start + PORTION]
+        for start in range(0, len(numbers), CHUNK):
+            chunk = numbers[start : start + CHUNK]
             params = [("entity", "customer"), ("field", self._customer_field), fields]
-            found.append(await self._found([*params, *(("value[]", one) for one in portion)], into, portion, call))
+            found.append(await self._found([*params, *(("value[]", one) for one in chunk)], into, chunk, call))
         return found
 
     async def orders(self, field: str, values: Sequence[str], *, call: str) -> list[LookupRow]:
         """The orders that have one of the values in a field, newest first in each hundred values."""
         found: list[LookupRow] = []
-        for start in range(0, len(values), PORTION):
-            portion = values[start : start + PORTION]
-            params = [("entity", "order"), ("field", field), *(("value[]", value) for value in portion)]
-            answer = await self._found(params, Lookup, portion, call)
+        for start in range(0, len(values), CHUNK):
+            chunk = values[start : start + CHUNK]
+            params = [("entity", "order"), ("field", field), *(("value[]", value) for value in chunk)]
+            answer = await self._found(params, Lookup, chunk, call)
             if len(answer.rows) < answer.totals.get("", 0):
                 raise SourceMalformed(self.name, detail=f"{call}: the look-up route did not return all rows")
             found += answer.rows
@@ -220,11 +220,11 @@ class MedusaClient:
     ) -> list[tuple[LookupRow, int]]:
         """A page of the orders of each customer, without drafts, with the number of orders that the customer has."""
         found: list[tuple[LookupRow, int]] = []
-        for start in range(0, len(numbers), PORTION):
-            portion = numbers[start : start + PORTION]
+        for start in range(0, len(numbers), CHUNK):
+            chunk = numbers[start : start + CHUNK]
             window = [("take", str(first)), ("skip", str(skip)), ("order", "DESC" if descending else "ASC")]
             params = [("entity", "order"), ("field", f"customer.{self._customer_field}"), *window]
-            answer = await self._found([*params, *(("value[]", one) for one in portion)], Lookup, portion, call)
+            answer = await self._found([*params, *(("value[]", one) for one in chunk)], Lookup, chunk, call)
             found += [(row, answer.totals.get(row.value, 0)) for row in answer.rows]
         return found
 

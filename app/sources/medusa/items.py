@@ -108,14 +108,14 @@ class MedusaItems:
         keys = [key for key in sendable(gtins) if key.isascii() and key.isdecimal()]
         found: dict[str, MedusaVariant] = {}
         for start in range(0, len(keys), 30):
-            portion = keys[start : start + 30]
+            chunk = keys[start : start + 30]
             # A list under `$or` is taken by its indexes; `$or[0][ean][]` is the form that Medusa reads.
-            params: Params = [(f"$or[{at}][{name}][]", key) for at, name in enumerate(GTINS) for key in portion]
+            params: Params = [(f"$or[{at}][{name}][]", key) for at, name in enumerate(GTINS) for key in chunk]
             async for rows in self._client.pages(PATH, VariantRows, [*params, ("order", "id")], call="items.by_gtin"):
                 for row in rows:
-                    if not {row.ean, row.upc, row.barcode} & set(portion):
+                    if not {row.ean, row.upc, row.barcode} & set(chunk):
                         raise SourceMalformed(self._client.name, detail="items.by_gtin: the filter $or was ignored")
-                    found |= {row.gtin: row} if row.gtin in portion and row.sku else {}
+                    found |= {row.gtin: row} if row.gtin in chunk and row.sku else {}
         return {gtin: self._item(found[gtin]) for gtin in keys if gtin in found}
 
     async def by_id(self, principal: Principal, ids: Sequence[str]) -> Mapping[str, Item]:

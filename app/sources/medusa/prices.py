@@ -85,14 +85,14 @@ class MedusaPrices:
     ) -> Mapping[PriceRequest, ContractPrice]:
         """See `Prices.quote`. Only today's prices of whole quantities in the source's unit are known."""
         today = self._clock().date()
-        asked = [one for one in dict.fromkeys(requests) if self._can_price(one) and one.on in (None, today)]
+        sendable_requests = [one for one in dict.fromkeys(requests) if self._can_price(one) and one.on in (None, today)]
         found: dict[PriceRequest, ContractPrice] = {}
-        for start in range(0, len(asked), PRICES):
-            portion = asked[start : start + PRICES]
-            answers = await self._client.prices(self._questions(portion), CalculatedPrices)
-            if len(answers.prices) != len(portion):
+        for start in range(0, len(sendable_requests), PRICES):
+            chunk = sendable_requests[start : start + PRICES]
+            answers = await self._client.prices(self._questions(chunk), CalculatedPrices)
+            if len(answers.prices) != len(chunk):
                 raise SourceMalformed(self._client.name, detail="prices.quote: not one price for each question")
-            found |= {one: self._price(one, price) for one, price in zip(portion, answers.prices, strict=True) if price}
+            found |= {one: self._price(one, price) for one, price in zip(chunk, answers.prices, strict=True) if price}
         return found
 
     def _can_price(self, request: PriceRequest) -> bool:

@@ -85,7 +85,7 @@ class OdooChanges:
         streams = [stream for stream in STREAMS if stream.kind in kinds]
         read = [stream for stream in streams if stream.name in positions]
         found, starts = await asyncio.gather(
-            asyncio.gather(*(self._beyond(stream, positions[stream.name], limit + 1) for stream in read)),
+            asyncio.gather(*(self._after_position(stream, positions[stream.name], limit + 1) for stream in read)),
             asyncio.gather(*(self._newest(stream) for stream in streams if stream.name not in positions)),
         )
         # What is after the second up to which another stream was read waits for it.
@@ -105,7 +105,7 @@ class OdooChanges:
             more=len(merged) > limit or bool(ends),
         )
 
-    async def _beyond(
+    async def _after_position(
         self, stream: OdooChangeStream, position: OdooStreamPosition, limit: int
     ) -> tuple[list[OdooChangedRow], datetime | None]:
         """Rows after a position by second and id; and the second up to which they are whole, if there may be more."""

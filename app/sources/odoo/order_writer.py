@@ -190,16 +190,16 @@ class OdooOrderWriter:
         compute the price of a line that is created without one."""
         if self._prices is None:
             return {}
-        asked = {
+        price_requests = {
             line.number: PriceRequest(order.customer, line.sku, line.quantity, line.uom)
             for line in order.lines
             if line.unit_price is None
         }
-        found = await self._prices.quote(principal, list(asked.values()))
-        unpriced = [number for number, request in asked.items() if request not in found]
+        found = await self._prices.quote(principal, list(price_requests.values()))
+        unpriced = [number for number, request in price_requests.items() if request not in found]
         if unpriced:
             raise OrderNotAccepted(lines=unpriced, detail="no price")
-        return {number: found[request].unit_price for number, request in asked.items()}
+        return {number: found[request].unit_price for number, request in price_requests.items()}
 
     async def _buyer(self, customer: str) -> OdooBuyerRow:
         domain = [["ref", "in", usable([customer])]]

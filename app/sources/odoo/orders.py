@@ -82,7 +82,7 @@ class OdooOrders:
         numbers = usable(key.number for key in keys)
         orders = await self._orders("client_order_ref", numbers, "orders.by_customer_po")
         found: dict[tuple[str | None, str | None], Order] = {}
-        for order in sorted(orders, key=_standing):
+        for order in sorted(orders, key=_lookup_rank):
             found[order.customer, order.customer_po] = order
         return {key: found[key.customer, key.number] for key in keys if (key.customer, key.number) in found}
 
@@ -97,7 +97,7 @@ class OdooOrders:
         buyers = await self._buyers(keys)
         listings = {key: OdooListing() for key in dict.fromkeys(buyers.values())}
         _, total = await asyncio.gather(
-            self._fill(listings, buyers, [*domain, *_beyond(position, query.sort)], query),
+            self._fill(listings, buyers, [*domain, *_after_position(position, query.sort)], query),
             self._counted([*domain, _of(buyers)], counted=query.page.count and len(listings) == 1),
         )
         ids = [row.id for listing in listings.values() for row in listing.positions[: query.page.first]]
@@ -112,7 +112,7 @@ class OdooOrders:
             domain = [*domain, _of(buyers)] if buyers else None
         if domain is None:
             return Page(total=0 if query.page.count else None)
-        window = [*domain, *_beyond(_position(query.page.after), query.sort)]
+        window = [*domain, *_after_position(_position(query.page.after), query.sort)]
         rows, total = await asyncio.gather(
             self._positions(window, query.sort, first + 1, "orders.search"),
             self._counted(domain, counted=query.page.count),
@@ -131,7 +131,7 @@ class OdooOrders:
             some = {id: number for id, number in buyers.items() if number in requested}
             single = len(requested) == 1 and after is None
             limit = query.page.first + 1 if single else max(POSITIONS_PER_CALL, query.page.first + 1)
-            window = [*domain, *_beyond(after, query.sort), _of(some)]
+            window = [*domain, *_after_position(after, query.sort), _of(some)]
             rows = await self._positions(window, query.sort, limit, "orders.list")
             for row in rows:
                 listing = listings[some[row.partner_id[0]]]
@@ -217,7 +217,7 @@ def _of(buyers: Mapping[int, str]) -> list[object]:
     return ["partner_id", "in", sorted(buyers)]
 
 
-def _standing(order: Order) -> tuple[bool, datetime, int]:
+def _lookup_rank(order: Order) -> tuple[bool, datetime, int]:
     """Last comes the newest of those that were not cancelled."""
     return (
         order.status is not OrderStatus.CANCELLED,
@@ -241,7 +241,7 @@ def _sort_position(row: OrderPositionRow) -> tuple[datetime, int]:
     return row.date_order, row.id
 
 
-def _beyond(position: tuple[datetime, int] | None, sort: OrderSort) -> Domain:
+def _after_position(position: tuple[datetime, int] | None, sort: OrderSort) -> Domain:
     if position is None:
         return []
     at, further = f"{position[0]:%Y-%m-%d %H:%M:%S}", ">" if sort is OrderSort.ORDERED_AT_ASC else "<"

@@ -78,11 +78,14 @@ class OdooPrices:
     ) -> Mapping[PriceRequest, ContractPrice]:
         """See `Prices.quote`: by the price list that Odoo applies to the customer."""
         now = self._clock()
-        asked = [one for one in dict.fromkeys(requests) if len(usable([one.customer])) + len(usable([one.sku])) == 2]
-        if not asked:
+        sendable_requests = [
+            one for one in dict.fromkeys(requests) if len(usable([one.customer])) + len(usable([one.sku])) == 2
+        ]
+        if not sendable_requests:
             return {}
         customers, skus = (
-            list(dict.fromkeys(keys)) for keys in zip(*((one.customer, one.sku) for one in asked), strict=True)
+            list(dict.fromkeys(keys))
+            for keys in zip(*((one.customer, one.sku) for one in sendable_requests), strict=True)
         )
         buyers, products = await asyncio.gather(
             self._client.search(PARTNER, OdooBuyerRow, [["ref", "in", customers]], call="prices.buyers"),
@@ -102,7 +105,7 @@ class OdooPrices:
             self._rules(ids, skus),
             self._client.search("product.pricelist", PricelistRow, [["id", "in", ids]], call="prices.lists"),
         )
-        questions = await self._questions(asked, lists, by_code(products), rules)
+        questions = await self._questions(sendable_requests, lists, by_code(products), rules)
         await self._read(questions, now.date())
         by_list = {row.id: row.currency_id[1] for row in currencies}
         return {

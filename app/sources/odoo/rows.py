@@ -10,7 +10,7 @@ import msgspec
 Link = tuple[int, str]
 """A record that another one refers to: its id and its name."""
 
-PLACES, DIGITS = Decimal("0.000001"), 18
+QUANTUM, DIGITS = Decimal("0.000001"), 18
 
 
 class OdooRow(msgspec.Struct, kw_only=True, frozen=True, gc=False):
@@ -416,5 +416,5 @@ def utc(value: datetime | None) -> datetime | None:
 
 def number(value: Decimal) -> Decimal:
     """A number as people write it: Odoo sends floats, with the noise of their last digits."""
-    plain = value.quantize(PLACES).normalize() if value.adjusted() < DIGITS else value
+    plain = value.quantize(QUANTUM).normalize() if value.adjusted() < DIGITS else value
     return plain.quantize(Decimal(1)) if plain == plain.to_integral_value() else plain

@@ -67,8 +67,8 @@ class S4HANACustomers(Customers):
         located = await self._client.rows(
             PARTNERS, "A_BusinessPartner", SAPLocationRow, "Customer", sorted(others), call="customers.ship_tos"
         )
-        places: dict[str, SAPLocationRow] = {**found, **by_key(located, lambda row: row.customer)}
-        return {key: self._customer(key, found[key], areas[key], places, now) for key in keys if key in areas}
+        locations: dict[str, SAPLocationRow] = {**found, **by_key(located, lambda row: row.customer)}
+        return {key: self._customer(key, found[key], areas[key], locations, now) for key in keys if key in areas}
 
     def _area(self, row: SAPBusinessPartnerRow) -> SAPSalesAreaRow | None:
         requested = self._options
@@ -90,7 +90,7 @@ class S4HANACustomers(Customers):
         number: str,
         row: SAPBusinessPartnerRow,
         area: SAPSalesAreaRow,
-        places: Mapping[str, SAPLocationRow],
+        locations: Mapping[str, SAPLocationRow],
         now: datetime,
     ) -> Customer:
         ship_tos = self._ship_tos(area) or [number]
@@ -105,7 +105,7 @@ class S4HANACustomers(Customers):
             tax_profile=TaxProfile(registration_number=vat) if vat else None,
             bill_to=_location(number, row, LocationKind.BILL_TO, area),
             ship_tos=tuple(
-                _location(one, places[one], LocationKind.SHIP_TO, area) for one in ship_tos if one in places
+                _location(one, locations[one], LocationKind.SHIP_TO, area) for one in ship_tos if one in locations
             ),
             refs=(Ref(system=self._client.source, id=number),),
             freshness=Freshness(source=self._client.source, as_of=now),

@@ -100,12 +100,12 @@ class S4HANAOrderWriter:
             requested_delivery_date=_day(order),
             to_item=tuple(
                 SAPNewSimulationItem(
-                    sales_order_item=str(10 * place),
+                    sales_order_item=str(10 * position),
                     material=line.sku,
                     requested_quantity=format(line.quantity, "f"),
                     requested_quantity_unit=line.uom or UNSET,
                 )
-                for place, line in enumerate(order.lines, 1)
+                for position, line in enumerate(order.lines, 1)
             ),
         )
         (answer,) = await self._client.post_each(
@@ -114,7 +114,7 @@ class S4HANAOrderWriter:
         if isinstance(answer, SAPError):
             raise _not_accepted(answer)
         found = {self._client.line_number(row.sales_order_item): row for row in answer.d.to_item.results}
-        rows = [(line.number, found.get(10 * place)) for place, line in enumerate(order.lines, 1)]
+        rows = [(line.number, found.get(10 * position)) for position, line in enumerate(order.lines, 1)]
         return [_simulated(number, row) for number, row in rows if row is not None]
 
     async def cancel(self, principal: Principal, order: WrittenOrder, reason: str) -> None:

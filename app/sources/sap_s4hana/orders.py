@@ -126,7 +126,7 @@ class S4HANAOrders:
     def _page(self, page: ODataPage[SAPOrderRow], skip: int, now: datetime) -> Page[Order]:
         return Page(
             rows=tuple(self._order(row, now) for row in page.value),
-            cursors=tuple(str(skip + place) for place in range(1, len(page.value) + 1)),
+            cursors=tuple(str(skip + position) for position in range(1, len(page.value) + 1)),
             has_next=skip + len(page.value) < (page.count or 0),
             has_previous=skip > 0,
             total=page.count,

@@ -99,21 +99,21 @@ class S4HANAStock:
         periods: Sequence[SAPAvailabilityRow] | None,
         today: date,
     ) -> StockPosition:
-        nothing = Decimal(0)
-        free, quality = figures.get(UNRESTRICTED, nothing), figures.get(QUALITY, nothing)
+        zero = Decimal(0)
+        free, quality = figures.get(UNRESTRICTED, zero), figures.get(QUALITY, zero)
         return StockPosition(
             sku=sku,
             warehouse=plant,
             on_hand=free + quality,
             quality_hold=quality,
-            in_transfer=sum((figures.get(one, nothing) for one in IN_TRANSFER), nothing),
+            in_transfer=sum((figures.get(one, zero) for one in IN_TRANSFER), zero),
             supply=() if periods is None else self._supply(free, periods, today),
         )
 
     def _supply(self, free: Decimal, periods: Sequence[SAPAvailabilityRow], today: date) -> tuple[Supply, ...]:
         dated = sorted(
-            (max(self._client.day(one.period_start_utc_date_time) or today, today), place, one)
-            for place, one in enumerate(periods)
+            (max(self._client.day(one.period_start_utc_date_time) or today, today), position, one)
+            for position, one in enumerate(periods)
         )
         balance, supply = free, list[Supply]()
         for day, _, period in dated:

@@ -348,13 +348,13 @@ class ShopifyOrderMapping:
     def _events(self, sent: ShopifyFulfillment) -> Iterator[TrackingEvent]:
         ordered = sorted(sent.events.nodes, key=lambda one: one.happened_at)
         for sequence, event in enumerate(ordered, start=1):
-            place = ", ".join(part for part in (event.city, event.province, event.country) if part)
+            location = ", ".join(part for part in (event.city, event.province, event.country) if part)
             yield TrackingEvent(
                 sequence=sequence,
                 at=event.happened_at,
                 recorded_at=event.created_at,
                 status=self._shipment_status(event.status),
-                location=place or None,
+                location=location or None,
                 description=event.message or None,
                 raw_code=event.status,
                 source=self._source,

@@ -113,10 +113,10 @@ class ShopifyPrices:
     ) -> Mapping[PriceRequest, ContractPrice]:
         """See `Prices.quote`. Only today's prices of whole quantities in the source's unit are known."""
         today = self._clock().date()
-        asked = [one for one in dict.fromkeys(requests) if self._can_price(one) and one.on in (None, today)]
-        locations = await self._locations(asked)
+        sendable_requests = [one for one in dict.fromkeys(requests) if self._can_price(one) and one.on in (None, today)]
+        locations = await self._locations(sendable_requests)
         by_location: defaultdict[str, list[PriceRequest]] = defaultdict(list)
-        for one in asked:
+        for one in sendable_requests:
             if (location := locations.get(one)) is not None:
                 by_location[location].append(one)
         found: dict[PriceRequest, ContractPrice] = {}

@@ -215,7 +215,7 @@ class VendureOrders:
         now = self._clock()
         return Page(
             rows=tuple(self._mapping.order(row, now) for row in rows),
-            cursors=tuple(str(start + place) for place in range(1, len(rows) + 1)),
+            cursors=tuple(str(start + position) for position in range(1, len(rows) + 1)),
             has_next=start + len(rows) < total,
             has_previous=start > 0,
             total=total,

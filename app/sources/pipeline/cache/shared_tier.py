@@ -109,7 +109,9 @@ class RedisTier:
 
     async def get_many(self, spec: CacheSpec, scope: str, keys: Sequence[Any]) -> dict[Any, CacheEntry]:
         names = [self._name(spec, scope, key) for key in keys]
-        tags = {tag: place for place, tag in enumerate(dict.fromkeys(tag for key in keys for tag in spec.tags(key)))}
+        tags = {
+            tag: position for position, tag in enumerate(dict.fromkeys(tag for key in keys for tag in spec.tags(key)))
+        }
 
         async def question() -> Any:
             async with self._store.redis.pipeline(transaction=False) as pipe:
