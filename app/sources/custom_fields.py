@@ -43,6 +43,7 @@ KEYS: Mapping[str, tuple[str, frozenset[str]]] = {
     "shopify": (r"[A-Za-z0-9_-]{2,255}\.[A-Za-z0-9_-]{2,64}", frozenset({"Customer", "Item", "Order"})),
     "medusa": (r"[^\x00-\x1f\x7f]{1,100}", frozenset({"Customer", "Item", "Order"})),
     "woocommerce": (r"[^\x00-\x1f\x7f]{1,100}", frozenset({"Customer", "Item", "Order"})),
+    "odoo": (r"[a-z][a-z0-9_]{0,62}", frozenset({"Customer", "Item", "Order"})),
     "karrio": (r"[^\x00-\x1f\x7f]{1,100}", frozenset({"Shipment"})),
 }
 """The form of a key at each vendor, and the types that its adapter reads."""

@@ -11,6 +11,7 @@ from typing import Any
 
 from app.settings import SourceSettings
 from app.sources.changes import ChangeKind
+from app.sources.custom_fields import NO_FIELDS
 from app.sources.customers import CreditState, CustomerPart, CustomerStatus
 from app.sources.items import ItemStatus
 from app.sources.lists import DateRange
@@ -48,11 +49,11 @@ STATES = {1: "sale", 2: "sale", 3: "sale", 4: "cancel", 5: "sent", 6: "draft", 7
 
 def connect_to(url: str, clock: Callable[[], datetime] = utc_now, **settings: Any) -> Source:
     """The adapter for a server at an address."""
-    version = settings.pop("version", 11)
+    version, fields = settings.pop("version", 11), settings.pop("fields", NO_FIELDS)
     credentials = {"api_key": API_KEY} if version == 19 else {"login": LOGIN, "password": PASSWORD}
     options = {"database": DATABASE, "version": version, "customer_ref_like": "CUST-%"} | settings.pop("options", {})
     raw = {"vendor": "odoo", "base_url": url, "timeout": 30, "credentials": credentials, "options": options}
-    return connect("odoo", SourceSettings.model_validate(raw | settings), clock=clock)
+    return connect("odoo", SourceSettings.model_validate(raw | settings), clock=clock, fields=fields)
 
 
 def _partner(id: int, **values: Any) -> dict[str, Any]:

@@ -273,7 +273,7 @@ REFUSED = {
         {"type": "Customer", "sources": {"logistics": "x"}},
         (
             "fields[0].sources.logistics = 'x': vendor 'karrio' has no fields of Customer; "
-            "medusa, rest, shopify, tryton, woocommerce do"
+            "medusa, odoo, rest, shopify, tryton, woocommerce do"
         ),
     ),
     "key": (

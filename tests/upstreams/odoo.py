@@ -59,12 +59,12 @@ FIELDS: dict[str, str] = {
     "street:char street2:char city:char zip:char state_id:state country_id:country user_id:res.users vat:char "
     "property_payment_term_id:account.payment.term property_product_pricelist:pricelist sale_warn:char "
     "credit_limit:float credit:float is_company:boolean function:char phone:char mobile:char email:char "
-    "child_ids:*res.partner.parent_id write_date:datetime",
+    "child_ids:*res.partner.parent_id write_date:datetime x_route:char x_visits:integer x_team:product.category",
     "product.template": "name:char default_code:char active:boolean write_date:datetime "
     "product_variant_ids:*product.product.product_tmpl_id",
     "product.product": "name:char default_code:char active:boolean sale_ok:boolean barcode:char uom_id:uom "
     "categ_id:product.category description_sale:char weight:float standard_price:float price:float "
-    "product_tmpl_id:product.template write_date:datetime",
+    "product_tmpl_id:product.template write_date:datetime x_shelf_life:float x_fragile:boolean x_since:char",
     "product.pricelist": "name:char currency_id:currency",
     "product.pricelist.item": "pricelist_id:pricelist min_quantity:integer base:char product_id:product "
     "product_tmpl_id:product.template fixed_price:float",
@@ -76,7 +76,7 @@ FIELDS: dict[str, str] = {
     "partner_invoice_id:partner partner_shipping_id:partner date_order:datetime write_date:datetime "
     "warehouse_id:warehouse payment_term_id:account.payment.term pricelist_id:pricelist currency_id:currency "
     "amount_untaxed:float amount_tax:float amount_total:float picking_policy:char note:char "
-    "order_line:*sale.order.line.order_id picking_ids:*stock.picking.sale_id",
+    "order_line:*sale.order.line.order_id picking_ids:*stock.picking.sale_id x_slot:datetime x_docks:+stock.location",
     "sale.order.line": "order_id:order order_partner_id:partner sequence:integer product_id:product name:char "
     "product_uom:uom product_uom_qty:float qty_delivered:float qty_invoiced:float price_unit:float discount:float "
     "price_reduce_taxexcl:float price_subtotal:float",
@@ -164,7 +164,7 @@ class Odoo:
         domain = args[0] if method == "search_count" else named.get("domain", [])
         self.traffic.check_model_call(
             f"/json/2/{model}/{method}",
-            fields=named.get("fields", ()),
+            fields=[name for name in named.get("fields", ()) if not name.startswith("x_")],  # A deployment's own.
             filters=[term[0] for term in domain if isinstance(term, list)],
             sorts=[part.split()[0] for part in named.get("order", "").split(",") if part],
             sent=_sent(args[0]) if method == "create" else None,

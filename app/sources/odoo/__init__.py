@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from datetime import datetime
 
-from app.errors import ConfigurationError
 from app.settings import SourceSettings
 from app.sources.capabilities import Limitation
 from app.sources.custom_fields import NO_FIELDS, SourceFields
@@ -54,11 +53,8 @@ def connect(
     fields: SourceFields = NO_FIELDS,
 ) -> Source:
     """Connect one database; does no I/O. Credentials: `login` and `password`, or `api_key`."""
-    if fields.types:
-        cure = "Odoo is read without custom fields; leave this source out of `sources`"
-        raise ConfigurationError("fields.sources", name, cure)
     options = read_options(name, settings)
-    client = OdooClient(name, settings, options, read_credentials(name, settings, options))
+    client = OdooClient(name, settings, options, read_credentials(name, settings, options), fields)
     reference = OdooReference(client, options)
     customers = OdooCustomers(client, reference, options.customer_ref_like, clock)
     has_prices = options.version <= PRICE_FIELD_UNTIL

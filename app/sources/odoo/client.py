@@ -21,10 +21,12 @@ from app.http.errors import error_for_status
 from app.http.resilience.guard import SourceGuard
 from app.http.sign_in import StaticCredentials
 from app.settings import SourceSettings
+from app.sources.custom_fields import NO_FIELDS, SCALARS, SourceField, SourceFields
 from app.sources.odoo.options import OdooCredentials, OdooOptions
-from app.sources.odoo.rows import OdooRow
+from app.sources.odoo.rows import OdooRow, number
 from app.sources.odoo.versions import Names
 from app.sources.timed_value import TimedValue
+from app.sources.values import CustomValues
 
 R = TypeVar("R", bound=OdooRow)
 T = TypeVar("T")
@@ -34,6 +36,7 @@ Domain = list[Any]
 ALL: Mapping[str, object] = {"active_test": False}
 """The context in which archived records are found too."""
 
+TIME = "2026-12-01 12:00:00"
 LONGEST_KEY = 200
 LARGEST_ID = 2**31 - 1
 ENCODER = msgspec.json.Encoder(decimal_format="number")
@@ -83,8 +86,16 @@ class OdooRefusal(msgspec.Struct, frozen=True):
 class OdooClient:
     """Typed reads of Odoo's models, and calls of their methods."""
 
-    def __init__(self, name: str, settings: SourceSettings, options: OdooOptions, credentials: OdooCredentials) -> None:
+    def __init__(
+        self,
+        name: str,
+        settings: SourceSettings,
+        options: OdooOptions,
+        credentials: OdooCredentials,
+        fields: SourceFields = NO_FIELDS,
+    ) -> None:
         self.source = name
+        self._fields = fields
         self.names = Names(options.version)
         self._database = options.database
         self._credentials = credentials
@@ -120,9 +131,10 @@ class OdooClient:
         """
         named = {name: found for name in _fields(row) if (found := self.names.field(model, name)) is not None}
         named |= names or {}
+        own = self._fields.of(row.shows)
         arguments = {
             "domain": self._translated(model, domain),
-            "fields": list(dict.fromkeys(named.values())),
+            "fields": list(dict.fromkeys([*named.values(), *(one.key for one in own)])),
             "order": order,
             "offset": offset,
             **({} if limit is None else {"limit": limit}),
@@ -137,7 +149,12 @@ class OdooClient:
                 {name: value for name, key in named.items() if (value := record[key]) is not False or name in flags}
                 for record in found
             ]
-            return msgspec.convert(values, list[row])
+            if own:
+                for value, record in zip(values, found, strict=True):
+                    value["custom"] = self._fields.of_values(
+                        [(one, _own_value(one, record.get(one.key))) for one in own]
+                    )
+            return msgspec.convert(values, list[_with_custom(row) if own else row])
         except (msgspec.ValidationError, TypeError, KeyError) as error:
             raise SourceMalformed(self.source, detail=f"{call}: {type(error).__name__}: {error}"[:500]) from None
 
@@ -282,6 +299,27 @@ class _CallRefused(Exception):
 @cache
 def _fields(row: type[OdooRow]) -> tuple[str, ...]:
     return tuple(one.encode_name for one in msgspec.structs.fields(row))
+
+
+@cache
+def _with_custom(row: type[R]) -> type[R]:
+    """The row with the values of a deployment's own fields, which are no fields of Odoo's."""
+    added = [("custom", CustomValues | None, None)]
+    return msgspec.defstruct(row.__name__, added, bases=(row,), frozen=True, kw_only=True)
+
+
+def _own_value(field: SourceField, value: Any) -> Any:
+    """A value of a deployment's own field: an empty one is false, a relation is an id and a name, and a time is in UTC
+    without its zone."""
+    if value is False and field.type is not bool:
+        return None
+    if isinstance(value, Decimal):
+        return number(value)
+    if field.type == SCALARS["DateTime"] and isinstance(value, str) and len(value) == len(TIME):
+        return f"{value.replace(' ', 'T')}Z"
+    if isinstance(value, list) and [type(one) for one in value] == [int, str]:
+        return value[1] if field.type == SCALARS["String"] else value[0]
+    return value
 
 
 @cache

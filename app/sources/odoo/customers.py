@@ -192,6 +192,7 @@ class OdooCustomers:
             ship_tos=tuple(one for one in below if one.kind is LocationKind.SHIP_TO) or (own,),
             refs=(Ref(system=self._client.source, id=str(row.id)),),
             agreement=None if pricelist is None else PriceAgreement(id=str(pricelist[0]), name=pricelist[1]),
+            custom=row.custom,
             credit=self._credit(row, currency, now) if isinstance(row, PartnerCreditRow) else None,
             freshness=Freshness(source=self._client.source, as_of=now),
         )

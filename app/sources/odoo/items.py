@@ -129,6 +129,7 @@ class OdooItems(Items):
             dimensions=Dimensions(weight=number(row.weight), weight_unit="KGM") if row.weight else None,
             refs=(Ref(system=self._client.source, id=str(row.id)),),
             freshness=Freshness(source=self._client.source, as_of=now),
+            custom=row.custom,
         )
 
 

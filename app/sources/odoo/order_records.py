@@ -65,6 +65,7 @@ def order_of(
         refs=(Ref(system=records.source, id=str(row.id)),),
         customer=customer,
         customer_po=row.client_order_ref,
+        custom=row.custom,
         status=_status(row, lines, records.source, unfinished=unfinished),
         raw_status=row.state,
         ordered_at=utc(row.date_order),

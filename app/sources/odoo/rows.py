@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from datetime import UTC, date, datetime
 from decimal import Decimal
+from typing import ClassVar
 
 import msgspec
+
+from app.sources.values import CustomValues
 
 Link = tuple[int, str]
 """A record that another one refers to: its id and its name."""
@@ -14,7 +17,11 @@ QUANTUM, DIGITS = Decimal("0.000001"), 18
 
 
 class OdooRow(msgspec.Struct, kw_only=True, frozen=True, gc=False):
-    """A record. An attribute that Odoo has no value of is None; numbers are floats in Odoo."""
+    """A record. An attribute that Odoo has no value of is None; numbers are floats in Odoo. Of a row that `shows` a
+    type of the graph, `custom` are the deployment's own fields of it."""
+
+    shows: ClassVar[str] = ""
+    custom: ClassVar[CustomValues | None] = None
 
     id: int
 
@@ -81,6 +88,8 @@ class OdooAddressRow(OdooRow, kw_only=True, frozen=True):
 class PartnerRow(OdooAddressRow, kw_only=True, frozen=True):
     """`res.partner` as a customer."""
 
+    shows: ClassVar[str] = "Customer"
+
     ref: str | None = None
     commercial_partner_id: Link | None = None
     active: bool = True
@@ -127,6 +136,8 @@ class ProductCodeRow(OdooRow, kw_only=True, frozen=True):
 
 class OdooProductRow(ProductCodeRow, kw_only=True, frozen=True):
     """`product.product`."""
+
+    shows: ClassVar[str] = "Item"
 
     name: str
     active: bool = True
@@ -223,6 +234,8 @@ class OrderPositionRow(OdooRow, kw_only=True, frozen=True):
 
 class OrderRow(OdooRow, kw_only=True, frozen=True):
     """`sale.order`."""
+
+    shows: ClassVar[str] = "Order"
 
     name: str
     state: str
