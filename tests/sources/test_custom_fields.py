@@ -242,7 +242,7 @@ async def test_vendure_asks_for_its_custom_fields_in_the_same_document() -> None
         source = connect_vendure("commerce", settings, clock=lambda: NOW, fields=fields)
         assert source.orders is not None
         found = (await source.orders.by_number(SYSTEM, ["SO-1"]))["SO-1"]
-        asked = source.orders._orders  # type: ignore[attr-defined]
+        asked = source.orders._documents.orders  # type: ignore[attr-defined]
         await source.aclose()
     assert found.custom == CustomValues(source="commerce", values={"costCentre": "CC-7"}, malformed=("giftWrap",))
     assert "ownFields: customFields { costCentre giftWrap } channels" in asked
