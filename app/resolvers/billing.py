@@ -8,8 +8,9 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from app.auth.policy import Key
+from app.errors import InvalidInput
 from app.resolvers.loading.context import Context
-from app.resolvers.loading.keys import CustomerKey, ItemKey
+from app.resolvers.loading.keys import CustomerKey, ItemKey, RefKey, one_or_capitals, validate_key
 from app.resolvers.loading.lists import RowList
 from app.resolvers.loading.paging import Connection
 from app.sources.billing import (
@@ -42,6 +43,27 @@ async def return_by_id(ctx: Context, id: str) -> Return | None:
     """The return with this id."""
     system, own = source_key_of(id, "Return")
     return await ctx.loaders.returns_of(system).one(own)
+
+
+@dataclass(frozen=True, slots=True)
+class ReturnKey:
+    """Exactly one is set."""
+
+    id: str | None = None
+    number: str | None = None
+    ref: RefKey | None = None
+
+
+async def return_by_key(ctx: Context, by: ReturnKey) -> Return | None:
+    """Root: a return by key."""
+    if by.id is not None:
+        return await return_by_id(ctx, by.id)
+    if by.ref is not None:
+        return await ctx.loaders.returns_of(by.ref.system).one(validate_key(by.ref.id, "A ref's id"))
+    if by.number is None:
+        raise InvalidInput("Name the return by exactly one of id, number and ref.")
+    number = validate_key(by.number, "A return number")
+    return await one_or_capitals(ctx.loaders.by_key("billing", "returns_by_number").one, number)
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,7 +20,7 @@ from app.resolvers.loading.context import Context
 from app.resolvers.loading.keys import CustomerKey, ShipmentKey
 from app.resolvers.loading.lists import customer_numbers
 from app.resolvers.loading.paging import ListScope
-from app.sources.billing import InvoiceQuery, InvoiceSort
+from app.sources.billing import InvoiceQuery, InvoiceSort, ReturnQuery, ReturnSort
 from app.sources.changes import ChangeKind
 from app.sources.customers import Customer, CustomerQuery
 from app.sources.items import ItemQuery
@@ -97,6 +97,11 @@ async def _quotes(ctx: Context, page: PageRequest, numbers: Numbers) -> Page[Any
     return await ctx.sources.quotes.search(ctx.principal, query)
 
 
+async def _returns(ctx: Context, page: PageRequest, numbers: Numbers) -> Page[Any]:
+    query = ReturnQuery(page=page, sort=ReturnSort.REQUESTED_ON_ASC, customers=numbers)
+    return await ctx.sources.billing.search_returns(ctx.principal, query)
+
+
 READS: Mapping[ChangeKind, ReadPage] = {
     ChangeKind.CUSTOMER: _customers,
     ChangeKind.ITEM: _items,
@@ -104,6 +109,7 @@ READS: Mapping[ChangeKind, ReadPage] = {
     ChangeKind.SHIPMENT: _shipments,
     ChangeKind.INVOICE: _invoices,
     ChangeKind.QUOTE: _quotes,
+    ChangeKind.RETURN: _returns,
 }
 """How a page of each kind is read, in the order in which a download goes through the kinds."""
 
@@ -144,6 +150,8 @@ def _selected(ctx: Context, kinds: Sequence[ChangeKind] | None, *, of_customers:
     left_out = {ChangeKind.ITEM} if of_customers else set[ChangeKind]()
     if "quotes" not in ctx.sources.routes:
         left_out.add(ChangeKind.QUOTE)
+    if not _lists_returns(ctx):
+        left_out.add(ChangeKind.RETURN)
     readable = [kind for kind in READS if kind not in left_out]
     named = readable if kinds is None else kinds
     wrong = set(named) - set(readable)
@@ -156,6 +164,12 @@ def _selected(ctx: Context, kinds: Sequence[ChangeKind] | None, *, of_customers:
     if not selected:
         raise Forbidden("Your role may not see any of these kinds.")
     return selected
+
+
+def _lists_returns(ctx: Context) -> bool:
+    billing = ctx.sources.routes.get("billing")
+    names = () if billing is None else billing.sources
+    return bool(names) and all(ctx.sources.connected[name].serves("billing", "search_returns") for name in names)
 
 
 def _position(scope: ListScope, after: str, kinds: int) -> SnapshotPosition:

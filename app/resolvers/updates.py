@@ -17,6 +17,7 @@ from app.events.fanout import EventFanout
 from app.events.filters import EventFilter, FanoutEvent, FanoutGap, subject_key
 from app.events.log import LossReason
 from app.intake.records import OrderIntake
+from app.resolvers import billing as billing_roots
 from app.resolvers import items as item_roots
 from app.resolvers import orders as order_roots
 from app.resolvers import quotes as quote_roots
@@ -24,6 +25,7 @@ from app.resolvers import shipments as shipment_roots
 from app.resolvers.loading.context import Context
 from app.resolvers.loading.keys import CustomerKey, ItemKey, OrderKey, ShipmentKey, customer_number
 from app.resolvers.quotes import QuoteKey
+from app.sources.billing import Return
 from app.sources.changes import ChangeKind
 from app.sources.items import Item as ItemRecord
 from app.sources.node_ids import key_of, node_id, source_key_of
@@ -82,6 +84,12 @@ class IntakeUpdate(SubjectUpdate):
 
 class QuoteUpdate(SubjectUpdate):
     """A quote changed."""
+
+    __slots__ = ()
+
+
+class ReturnUpdate(SubjectUpdate):
+    """A return changed."""
 
     __slots__ = ()
 
@@ -200,6 +208,35 @@ async def quote_updates(
         subscriber.close()
 
 
+async def return_updates(
+    ctx: Context,
+    customer: CustomerKey | None = None,
+    order: OrderKey | None = None,
+    returns: Sequence[str] | None = None,
+    after: str | None = None,
+) -> AsyncGenerator[ReturnUpdate | UpdatesLost, None]:
+    """Changed returns that match all arguments."""
+    if returns is not None:
+        _check_count(returns, "returns")
+        for id in returns:
+            source_key_of(id, "Return")
+    filter = EventFilter(
+        ChangeKind.RETURN,
+        customers=await _customers(customer, ctx),
+        orders=await _orders(order, ctx),
+        subjects=None if returns is None else frozenset(returns),
+        accounts=None if customer else ctx.principal.accounts,
+    )
+    subscriber = await _feed(ctx).subscribe(filter, after)
+    del ctx, filter
+    try:
+        while True:
+            item = await subscriber.next()
+            yield _lost(item) if isinstance(item, FanoutGap) else ReturnUpdate(item)
+    finally:
+        subscriber.close()
+
+
 async def availability_changed(
     ctx: Context, items: Sequence[ItemKey], every: float = MIN_INTERVAL
 ) -> AsyncGenerator[AvailabilityChanged, None]:
@@ -306,6 +343,12 @@ async def intakes(rows: Sequence[IntakeUpdate], ctx: Context) -> list[OrderIntak
 async def quotes(rows: Sequence[QuoteUpdate], ctx: Context) -> list[Quote | None | Exception]:
     """Edge: the quotes of events, as they are now."""
     reads = (quote_roots.quote(ctx, QuoteKey(id=row.entry.update.node_id)) for row in rows)
+    return await asyncio.gather(*reads, return_exceptions=True)  # type: ignore[return-value]
+
+
+async def returns(rows: Sequence[ReturnUpdate], ctx: Context) -> list[Return | None | Exception]:
+    """Edge: the returns of events, as they are now."""
+    reads = (billing_roots.return_by_id(ctx, row.entry.update.node_id) for row in rows)
     return await asyncio.gather(*reads, return_exceptions=True)  # type: ignore[return-value]
 
 

@@ -24,7 +24,7 @@ from app.sandbox.receivables import ledger_rows, open_item_rows, summary_row
 from app.sandbox.sales_quotes import quote_rows
 from app.sandbox.trade import DEMO_ORDER, OPEN, Calendar, Sale, order_row, sales, ship_to_of
 
-VERSION = "15"
+VERSION = "16"
 """Raised with every change to the data, so that older files are built anew."""
 
 SEED = 20_261_121
@@ -216,7 +216,7 @@ def _orders(erp: DatasetWriter, commerce: DatasetWriter, sold: list[Sale], calen
             if sale.age <= 30:
                 erp.change("INVOICE", invoice["id"], row["updatedAt"])
         for returned in return_rows(sale, calendar):
-            found = [("returns", sale.number), ("returns.id", returned["id"])]
+            found = [("returns", sale.number), ("returns.id", returned["id"]), ("returns.number", returned["number"])]
             erp.add_to_list("returns", erp.add(returned, found), returned)
         if shop.known(sale):
             add_order(commerce, shop.web_order(row, sale, DEMO))

@@ -260,6 +260,10 @@ def returns_by_id(store: SandboxStore, request: return_operations.ReturnsRead) -
     return found(_as_of(store.one("returns.id", request.ids)))
 
 
+def returns_by_number(store: SandboxStore, request: return_operations.ReturnNumbersRead) -> bytes:
+    return found(_as_of(store.one("returns.number", request.numbers)))
+
+
 def invoices_by_id(store: SandboxStore, request: contract.ByInvoice) -> bytes:
     return found(_as_of(store.one("invoices.id", request.ids)))
 
@@ -432,6 +436,7 @@ READS: dict[str, Read] = {
     contract.INVOICES.path: by_order("invoices"),
     contract.INVOICES_BY_ID.path: invoices_by_id,
     return_operations.RETURNS_BY_ID.path: returns_by_id,
+    return_operations.RETURNS_BY_NUMBER.path: returns_by_number,
     contract.RETURNS.path: by_order("returns"),
     contract.AGENTS.path: by_number("agents"),
     contract.SUB_AGENTS.path: sub_agents,

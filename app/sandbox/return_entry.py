@@ -56,13 +56,18 @@ class ReturnChange(msgspec.Struct, frozen=True, rename="camel", forbid_unknown_f
 
 
 class ReturnEntry:
-    """The returns of an ERP. `order_changed` gets the number of an order whose goods were received, `invoice_changed`
-    the id of a credit memo."""
+    """The returns of an ERP. `changed` gets the id of a return, `order_changed` the number of an order whose goods were
+    received, `invoice_changed` the id of a credit memo."""
 
     def __init__(
-        self, store: SandboxStore, order_changed: Callable[[str], None], invoice_changed: Callable[[str], None]
+        self,
+        store: SandboxStore,
+        changed: Callable[[str], None],
+        order_changed: Callable[[str], None],
+        invoice_changed: Callable[[str], None],
     ) -> None:
         self._store = store
+        self._changed = changed
         self._order_changed = order_changed
         self._invoice_changed = invoice_changed
         self._by_key: dict[str, list[WrittenReturn]] = {}
@@ -83,9 +88,11 @@ class ReturnEntry:
             "reason": request.lines[0].reason.value, "note": request.note, "shipmentState": "REQUESTED",
             "creditState": "NONE", "lines": lines,
         }  # fmt: skip
-        n = self._store.add(row, [("returns", order["number"]), ("returns.id", row["id"])])
+        keys = [("returns", order["number"]), ("returns.id", row["id"]), ("returns.number", row["number"])]
+        n = self._store.add(row, keys)
         self._store.add_to_list("returns", LISTS["returns"].row(n, row))
         written = WrittenReturn(id=row["id"])
+        self._changed(written.id)
         self._by_key.setdefault(request.key, []).append(written)
         return _encode(written)
 
@@ -214,6 +221,7 @@ class ReturnEntry:
         state, credit = row["shipmentState"], row["creditState"]
         is_open = int(credit != "CREDITED" and state not in CLOSED)
         self._store.relist("returns", "returns.id", row["id"], shipment_state=state, credit_state=credit, open=is_open)
+        self._changed(row["id"])
 
 
 def _money(amount: Decimal) -> dict[str, str]:

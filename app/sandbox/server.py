@@ -79,7 +79,9 @@ class SandboxSystem:
         self.webhooks = WebhookPublisher(name)
         self.simulator = EventSimulator(store, self.webhooks.publish)
         self.quotes = QuoteEntry(store, self.simulator.quote_changed)
-        self.returns = ReturnEntry(store, self.simulator.order_changed, self.simulator.invoice_changed)
+        self.returns = ReturnEntry(
+            store, self.simulator.return_changed, self.simulator.order_changed, self.simulator.invoice_changed
+        )
         self.orders = OrderEntry(store, self.quotes, self.returns, self.simulator.order_changed)
         self.request_log = RequestLog()
         self.operations = {

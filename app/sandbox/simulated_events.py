@@ -188,6 +188,10 @@ class EventSimulator:
         """Append a change of a quote that is stored already."""
         self._append_change("QUOTE", id)
 
+    def return_changed(self, id: str) -> None:
+        """Append a change of a return that is stored already."""
+        self._append_change("RETURN", id)
+
     def invoice_changed(self, id: str) -> None:
         """Append a change of an invoice that is stored already."""
         self._append_change("INVOICE", id)

@@ -13,7 +13,7 @@ from app.intake import records as intake_records
 from app.resolvers import billing as edges
 from app.resolvers import downloads as download_edges
 from app.resolvers import price_checks as price_check_edges
-from app.schema.base import DateRange, Freshness, Money, Node, Ref, bound_to, field, open_to, reads_as
+from app.schema.base import DateRange, Freshness, Money, Node, Ref, RefInput, bound_to, field, open_to, reads_as
 from app.schema.declare.edges import edge
 from app.schema.declare.enums import enum
 from app.schema.downloads import DocumentLink
@@ -253,6 +253,17 @@ class InvoiceFilter:
     text: str | None = strawberry.field(
         description="Words of the invoice number or an order number; at most 100 characters.",
         default=strawberry.UNSET,
+    )
+
+
+@open_to(Scope.RETURNS)
+@reads_as(edges.ReturnKey)
+@strawberry.input(description="A return, by exactly one of these.", one_of=True)
+class ReturnKey:
+    id: strawberry.ID | None = strawberry.field(description="Its id in the graph.", default=strawberry.UNSET)
+    number: str | None = strawberry.field(description="Its number.", default=strawberry.UNSET)
+    ref: RefInput | None = strawberry.field(
+        description="Lookup by the id in one source system.", default=strawberry.UNSET
     )
 
 

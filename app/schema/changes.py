@@ -31,6 +31,7 @@ enum(
     SHIPMENT="A shipment.",
     INVOICE="An invoice or credit memo.",
     QUOTE="A quote.",
+    RETURN="A return.",
     INTAKE="A submitted order.",
 )
 enum(

@@ -32,7 +32,7 @@ from app.resolvers import warehouses as warehouse_roots
 from app.schema.audit import AuditEvent, AuditFilter
 from app.schema.availability import Promise
 from app.schema.base import AFTER, FIRST, Connection, Node
-from app.schema.billing import Invoice, InvoiceFilter, Return, ReturnFilter
+from app.schema.billing import Invoice, InvoiceFilter, Return, ReturnFilter, ReturnKey
 from app.schema.changes import ChangesPage, SnapshotPage
 from app.schema.commissions import Agent, AgentKey, CommissionStatement, CommissionStatementKey
 from app.schema.customers import Customer, CustomerFilter, CustomerKey, Viewer
@@ -60,6 +60,8 @@ from app.schema.updates import (
     OrderUpdate,
     QuoteStreamEvent,
     QuoteUpdate,
+    ReturnStreamEvent,
+    ReturnUpdate,
     ShipmentStreamEvent,
     ShipmentUpdate,
     UpdatesLost,
@@ -262,6 +264,14 @@ class Query:
         },
         requires=Scope.RETURNS,
     )
+    return_ = root(
+        billing_roots.return_by_key,
+        returns=Return | None,
+        description="A return; null if it does not exist for the caller.",
+        args={"by": Argument(ReturnKey, "Key of the return.")},
+        name="return",
+        requires=Scope.RETURNS,
+    )
     quote = root(
         quote_roots.quote,
         returns=Quote | None,
@@ -399,6 +409,20 @@ class Subscription:
         requires=Scope.QUOTES,
         rows=Rows.ACCOUNTS,
     )
+    return_updates = stream(
+        updates.return_updates,
+        returns=ReturnStreamEvent,
+        description="Changes of returns: of one customer, one order, named ones, or all that the caller may see. Of "
+        "several arguments all have to fit.",
+        args={
+            "customer": Argument(CustomerKey | None, "Only updates of this customer."),
+            "order": Argument(OrderKey | None, "Only updates of returns of this order."),
+            "returns": Argument(list[strawberry.ID] | None, "Only these returns, by id, at most 100."),
+            "after": SINCE,
+        },
+        requires=Scope.RETURNS,
+        rows=Rows.ACCOUNTS,
+    )
     availability_changed = stream(
         updates.availability_changed,
         returns=AvailabilityChanged,
@@ -416,7 +440,7 @@ def schema(policy: PolicySettings, fields: Sequence[FieldSettings]) -> strawberr
         query=Query,
         mutation=Mutation,
         subscription=Subscription,
-        types=[ShipmentUpdate, OrderUpdate, IntakeUpdate, QuoteUpdate, UpdatesLost],
+        types=[ShipmentUpdate, OrderUpdate, IntakeUpdate, QuoteUpdate, ReturnUpdate, UpdatesLost],
         directives=[fresh],
         config=StrawberryConfig(scalar_map=SCALARS),
     )

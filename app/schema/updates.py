@@ -1,4 +1,4 @@
-"""What subscribers receive: updates of shipments and orders, changes of stock."""
+"""What subscribers receive: updates of shipments, orders, quotes and returns, changes of stock."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from app.auth.policy import Rows, Scope
 from app.events.log import LossReason
 from app.resolvers import updates
 from app.schema.base import bound_to, field
+from app.schema.billing import Return
 from app.schema.declare.edges import edge
 from app.schema.declare.scalars import Cursor
 from app.schema.intake import OrderIntake
@@ -17,7 +18,7 @@ from app.schema.items import Item
 from app.schema.orders import Order
 from app.schema.quotes import Quote
 from app.schema.shipments import Shipment
-from app.sources.freshness_contracts import ORDER, SHIPMENT, STOCK
+from app.sources.freshness_contracts import ORDER, RETURN, SHIPMENT, STOCK
 from app.sources.quotes import QUOTE
 
 
@@ -44,6 +45,13 @@ class IntakeStreamEvent:
 
 @strawberry.interface(description="An event of `quoteUpdates`.")
 class QuoteStreamEvent:
+    """An event of the stream, with the place to resume from."""
+
+    cursor: Cursor = field("Resume after this event by passing it as `after`.")
+
+
+@strawberry.interface(description="An event of `returnUpdates`.")
+class ReturnStreamEvent:
     """An event of the stream, with the place to resume from."""
 
     cursor: Cursor = field("Resume after this event by passing it as `after`.")
@@ -101,9 +109,23 @@ class QuoteUpdate(QuoteStreamEvent):
     )
 
 
+@bound_to(updates.ReturnUpdate, requires=Scope.RETURNS, rows=Rows.ACCOUNTS, volatility=RETURN)
+@strawberry.type(description="A return changed: its request, a decision, the receipt of the goods, or the credit.")
+class ReturnUpdate(ReturnStreamEvent):
+    """A change, read again and authorized again when it is sent."""
+
+    at: datetime = field("When the change was recorded.")
+    return_ = edge(
+        updates.returns,
+        returns=Return | None,
+        name="return",
+        description="The return as it is now; null if it does not exist any more for the caller.",
+    )
+
+
 @bound_to(updates.UpdatesLost, requires=Scope.ORDERS, rows=Rows.ACCOUNTS, volatility=SHIPMENT)
 @strawberry.type(description="Events between two cursors are no longer in the log; query the objects again.")
-class UpdatesLost(ShipmentStreamEvent, OrderStreamEvent, IntakeStreamEvent, QuoteStreamEvent):
+class UpdatesLost(ShipmentStreamEvent, OrderStreamEvent, IntakeStreamEvent, QuoteStreamEvent, ReturnStreamEvent):
     """A gap in the stream that is reported to the client."""
 
     from_: Cursor = field("The requested cursor.", name="from")

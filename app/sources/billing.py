@@ -219,11 +219,15 @@ class Billing(Protocol):
 
 
 class BillingSearch(Billing, Protocol):
-    """Invoices and returns of a source that can list them, and returns by id. The number of calls does not grow with
-    the customers."""
+    """Invoices and returns of a source that can list them, and returns by id and number. The number of calls does not
+    grow with the customers."""
 
     async def returns_by_id(self, principal: Principal, ids: Sequence[str]) -> Mapping[str, Return]:
         """Returns by the source's own ids; unknown ones are absent."""
+        ...
+
+    async def returns_by_number(self, principal: Principal, numbers: Sequence[str]) -> Mapping[str, Return]:
+        """Returns by number; unknown ones are absent."""
         ...
 
     async def invoices_by_customer(
@@ -260,6 +264,7 @@ BILLING = Port(
         "invoices": Read(record=Invoice, shape=Shape.ROWS, routing=Routing.EVERYWHERE, row_customer=_customer),
         "returns": Read(record=Return, shape=Shape.ROWS, routing=Routing.EVERYWHERE, row_customer=_customer),
         "returns_by_id": Read(record=Return, routing=Routing.SYSTEM, row_customer=_customer, optional=True),
+        "returns_by_number": Read(record=Return, routing=Routing.EVERYWHERE, row_customer=_customer, optional=True),
         **list_reads(Invoice, InvoiceQuery, invoice_sort_key, "invoices_by_customer", "search_invoices"),
         **list_reads(Return, ReturnQuery, return_sort_key, "returns_by_customer", "search_returns"),
     },

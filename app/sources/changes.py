@@ -22,6 +22,7 @@ class ChangeKind(StrEnum):
     SHIPMENT = "SHIPMENT"
     INVOICE = "INVOICE"
     QUOTE = "QUOTE"
+    RETURN = "RETURN"
     INTAKE = "INTAKE"
 
 
@@ -30,8 +31,8 @@ EVERY_KEY = "*"
 
 
 class FeedChange(Record):
-    """One change. `key` is the subject's business key: SKU, order code, the id of a shipment, invoice or quote; the
-    customer number for customers, prices, credit and contacts; `*` for reference data, prices, credit and contacts
+    """One change. `key` is the subject's business key: SKU, order code, the id of a shipment, invoice, quote or return;
+    the customer number for customers, prices, credit and contacts; `*` for reference data, prices, credit and contacts
     where all of a kind may have changed. `id` identifies the change, however often and by whichever way it is reported;
     `sequence` numbers a source's changes without gaps; `raw_code` is the source's own word for what happened. A source
     may have none of these."""

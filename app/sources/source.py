@@ -113,6 +113,10 @@ class Source:
     running: Callable[[], AbstractAsyncContextManager[None]] | None = None
     topics: tuple[Topic, ...] = ()
 
+    def serves(self, port: str, read: str) -> bool:
+        """Whether the source, once compiled, implements this read of a port."""
+        return any(one.is_implemented for one in self.capabilities if (one.port, one.read) == (port, read))
+
 
 def source_states(sources: Iterable[Source]) -> list[SourceState]:
     """The states of the sources that have a guard, by name."""

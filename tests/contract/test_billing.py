@@ -103,6 +103,22 @@ async def test_return_by_id_is_that_of_its_order(case: Case, source: Source):
     await checks.check_wrong_answers(case, read, next(iter(expected)))
 
 
+async def test_return_by_number_is_that_of_its_order(case: Case, source: Source):
+    if case.billing.returns == {}:
+        return  # An adapter whose recordings have no return is tested over its own stand-in.
+
+    def read(source: Source) -> checks.Read:
+        return lambda keys: source.billing.returns_by_number(SYSTEM, keys)  # pyright: ignore[reportAttributeAccessIssue]
+
+    by_order = await source.billing.returns(SYSTEM, list(case.billing.returns))
+    expected = {row.number: row for rows in by_order.values() for row in rows}
+    assert len(expected) > 0
+    assert checks.stable(await read(source)(list(expected))) == checks.stable(expected)
+    await checks.check_reads_by_keys(read(source), list(expected), "RMA-99999")
+    await checks.check_hostile_keys(read(source), next(iter(expected)))
+    await checks.check_wrong_answers(case, read, next(iter(expected)))
+
+
 LISTS = {
     "billing.search_invoices": ("invoice_lists", "billing.invoices_by_customer", InvoiceQuery, invoice_sort_key),
     "billing.search_returns": ("return_lists", "billing.returns_by_customer", ReturnQuery, return_sort_key),

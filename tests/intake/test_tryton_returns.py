@@ -95,6 +95,28 @@ async def test_return_has_the_returned_lines_and_its_own_key(
     assert await source.billing.returns_by_id(SYSTEM, [written.id, str(order), "x"]) == {written.id: found}  # pyright: ignore[reportAttributeAccessIssue]
 
 
+async def test_return_is_read_by_its_number_and_as_a_draft_by_its_id(
+    source: Source, writer: ReturnWriter, sales: ReturnedSales
+):
+    order = sales.deliver(5, 3)
+    written = await writer.request(SYSTEM, wanted(order))
+
+    async def read(*numbers: str) -> Any:
+        return await source.billing.returns_by_number(SYSTEM, numbers)  # pyright: ignore[reportAttributeAccessIssue]
+
+    draft = f"draft-{written.id}"
+    found = await read(draft, str(order), "draft-x", "", "nobody")
+    assert {number: one.id for number, one in found.items()} == {draft: written.id}
+    await writer.decide(SYSTEM, decision(written.id, await version(source, written.id), ReturnDecisionKind.APPROVE))
+    number = sales.sales[int(written.id)]["number"]
+    found = await read(number, draft)
+    assert [(key, one.id, one.order, one.shipment_state) for key, one in found.items()] == [
+        (number, written.id, str(order), ReturnShipmentState.APPROVED)
+    ]
+    sales.deliver(-5, state="draft", reference=None, origin=f"sale.sale,{order}", number="unfinished")
+    assert await read("unfinished") == {}
+
+
 @pytest.mark.parametrize("fault", LOST)
 @pytest.mark.parametrize("step", [EXECUTE, "write"])
 async def test_interrupted_request_is_completed_and_not_repeated(

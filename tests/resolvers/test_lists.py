@@ -58,7 +58,7 @@ IDS = {
 }
 """Fifty ids for the types that no list has. The first agent has agents above and below; its statement has lines."""
 
-STREAMED = {"ShipmentUpdate", "OrderUpdate", "AvailabilityChanged", "IntakeUpdate", "QuoteUpdate"}
+STREAMED = {"ShipmentUpdate", "OrderUpdate", "AvailabilityChanged", "IntakeUpdate", "QuoteUpdate", "ReturnUpdate"}
 """What streams yield one by one: `test_updates.py` of `tests/events` and `tests/intake` count their calls."""
 
 NO_LISTS = {"Viewer", "Workbench", "WorkbenchException", "PromisePart", "Freshness", "Change", "Source", *STREAMED}

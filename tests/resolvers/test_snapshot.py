@@ -95,6 +95,16 @@ async def test_shipments_and_invoices_of_own_accounts_are_downloaded_whole(graph
     )
 
 
+async def test_returns_of_own_accounts_are_downloaded_whole(graph: Graph):
+    principal = signed(Role.BUYER_ADMIN, *FEW)
+    found = await pages(graph, principal, first=2, kinds=["RETURN"])
+    assert {node["__typename"] for one in found for node in one["nodes"]} == {"Return"}
+    listed = "query ($n: [CustomerKey!]) { returns(first: 100, customers: $n) { nodes { id } } }"
+    rows = (await graph.data(listed, {"n": [{"number": one} for one in FEW]}))["returns"]["nodes"]
+    assert sorted(ids(found)) == sorted(row["id"] for row in rows)
+    assert len(rows) > 2
+
+
 async def test_role_that_sees_no_customers_downloads_the_rest(graph: Graph):
     first = await page(graph, OPERATIONS, first=2)
     assert [node["__typename"] for node in first["nodes"]] == ["Item", "Item"]

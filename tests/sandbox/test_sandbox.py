@@ -131,6 +131,7 @@ REQUESTS: dict[str, tuple[str, Any]] = {
     account_operations.ORDER_GUIDES.path: ("erp", {"customers": ["CUST-0018"], "query": FIRST_PAGE}),
     account_operations.ACCOUNTS.path: ("erp", {"salespeople": ["rep-01"]}),
     return_operations.RETURNS_BY_ID.path: ("erp", {"ids": ["900047", "916356"]}),
+    return_operations.RETURNS_BY_NUMBER.path: ("erp", {"numbers": ["RMA-00047", "RMA-99999"]}),
     quote_operations.QUOTES.path: ("erp", {"numbers": ["QU-2001", "QU-2004"]}),
     quote_operations.QUOTES_BY_CUSTOMER.path: ("erp", {"customers": ["CUST-0001"], "query": FIRST_PAGE}),
     quote_operations.QUOTE_SEARCH.path: ("erp", {**FIRST_PAGE, "open": True}),

@@ -113,6 +113,7 @@ def test_fields_of_subscription_are_functions_that_yield_events():
         "Subscription.order_updates",
         "Subscription.intake_updates",
         "Subscription.quote_updates",
+        "Subscription.return_updates",
         "Subscription.availability_changed",
     }
     for field in streams.values():

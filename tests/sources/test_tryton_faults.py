@@ -468,3 +468,24 @@ async def test_each_declared_call_of_changes_is_made():
         assert (await source.changes.since(SYSTEM, kinds, start.cursor)).changes == ()
         assert upstream.traffic is not None
         assert [name for name in upstream.traffic.unused if name.startswith("changes.")] == []
+
+
+async def test_changes_of_returns_are_those_of_sales_that_come_from_a_sale():
+    """A return was created, then received: two changes under its id, past the sale that its goods were sold by."""
+    row = {"id": 9, "create_date": _at(1), "write_date": _at(2)}
+
+    def sales(read: Read) -> Any:
+        clause = read.domain[0]
+        if ["origin", "like", "sale.sale,%"] not in read.domain or clause[0] != "OR":
+            return []
+        time, _, since = clause[1]
+        return [row] if since["year"] < 2026 or row[time]["second"] > since["second"] else []
+
+    async with tryton_upstream(sale__sale=sales) as upstream, connected(upstream) as source:
+        kinds = frozenset({ChangeKind.RETURN})
+        start = await source.changes.since(SYSTEM, kinds, None)
+        found = await source.changes.since(SYSTEM, kinds, start.cursor)
+        assert [(one.kind, one.key, one.at.second) for one in found.changes] == [
+            (ChangeKind.RETURN, "9", 1), (ChangeKind.RETURN, "9", 2),
+        ]  # fmt: skip
+        assert (await source.changes.since(SYSTEM, kinds, found.cursor)).changes == ()

@@ -95,6 +95,7 @@ REFERENCE: dict[str, Fields] = {
         "shipmentUpdates": SHIPMENT,
         "orderUpdates intakeUpdates": ORDER,
         "quoteUpdates": QUOTE,
+        "returnUpdates": RETURN,
         "availabilityChanged": ALL,
     },
     "Viewer": {"subject roles workbench": ALL, "customers customersConnection": CUSTOMER},
@@ -112,7 +113,7 @@ REFERENCE: dict[str, Fields] = {
         "approvalsAwaitingMe": APPROVER,
         "shipment shipments": SHIPMENT,
         "invoices": INVOICE,
-        "returns": RETURN,
+        "return returns": RETURN,
         "quote quotes": QUOTE,
         "sources": OPERATORS,
         "auditEvents": PLATFORM,
@@ -148,6 +149,7 @@ OF_ACCOUNTS = {
     "Mutation.decideReturn",
     "Query.shipments",
     "Query.invoices",
+    "Query.return",
     "Query.returns",
     "Query.quote",
     "Query.quotes",
@@ -161,6 +163,7 @@ OF_ACCOUNTS = {
     "Subscription.orderUpdates",
     "Subscription.intakeUpdates",
     "Subscription.quoteUpdates",
+    "Subscription.returnUpdates",
 }
 
 RELATIONS: dict[str, Fields] = {"ItemRelation": {"type ratio approved priority item": ALL}}
@@ -290,6 +293,7 @@ ACCOUNTS: dict[str, Fields] = {
     "OrderUpdate": {"cursor at order": ORDER},
     "IntakeUpdate": {"cursor at intake": ORDER},
     "QuoteUpdate": {"cursor at quote": QUOTE},
+    "ReturnUpdate": {"cursor at return": RETURN},
     "UpdatesLost": {"cursor from to reason": ORDER},
     "TrackingEvent": {"sequence at recordedAt status location description rawCode source": SHIPMENT},
     "Invoice": {

@@ -37,7 +37,7 @@ DOMAINS = SANDBOX_DOMAINS.model_copy(update={"search": Domain(master="erp")})
 MAX_ROOTS = LimitSettings().max_root_fields
 
 UNSERVED = {
-    "Subscription", "ShipmentUpdate", "OrderUpdate", "IntakeUpdate", "QuoteUpdate", "UpdatesLost",
+    "Subscription", "ShipmentUpdate", "OrderUpdate", "IntakeUpdate", "QuoteUpdate", "ReturnUpdate", "UpdatesLost",
     "AvailabilityChanged",
     "AuditEvent", "AuditEventConnection", "AuditEventEdge", "AuditRows", "Change", "ChangesLost",
     "Mutation", "OrderIntake", "OrderIntakeEdge", "OrderIntakePayload", "QuotePayload", "ReturnPayload",
@@ -62,6 +62,7 @@ ARGUMENTS: dict[Key, str] = {
     ("Query", "orders"): "(first: 2)",
     ("Query", "shipments"): "(first: 2)",
     ("Query", "invoices"): "(first: 2)",
+    ("Query", "return"): '(by: {number: "RMA-00047"})',
     ("Query", "returns"): "(first: 2)",
     ("Query", "quote"): '(by: {number: "QU-2001"})',
     ("Query", "quotes"): "(first: 2)",

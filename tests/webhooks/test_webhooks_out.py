@@ -19,7 +19,7 @@ from app.gateway.documents.stores import connect_documents
 from app.gateway.documents.stores.document_store import DocumentState, document_id
 from app.http.standard_webhooks import decode_secret, verify_signature
 from app.sandbox import Sandbox
-from app.settings import EndpointSettings, Settings
+from app.settings import EndpointSettings, PolicySettings, ScopeSettings, Settings
 from app.sources.changes import ChangeKind
 from app.sources.node_ids import node_id
 from app.sources.values import utc_now
@@ -37,6 +37,7 @@ SHIPMENTS = """subscription Steps($customer: CustomerKey) { shipmentUpdates(cust
   ... on UpdatesLost { reason }
 } }"""
 ORDERS = "subscription Orders { orderUpdates { ... on OrderUpdate { order { number } } } }"
+RETURNS = "subscription Returns { returnUpdates { ... on ReturnUpdate { return { number shipmentState } } } }"
 QUOTES = "subscription Quotes { quoteUpdates { ... on QuoteUpdate { quote { number status } } } }"
 STOCK = 'subscription Stock { availabilityChanged(items: [{sku: "SKU-0001"}]) { at } }'
 OURS, THEIRS = "1ZSB001000401", "1ZSB001156861"
@@ -159,6 +160,37 @@ async def test_quotes_of_the_partners_customers_are_delivered(partner: Partner):
     (webhook,) = await partner.receiver.until(1)
     assert webhook.payload["type"] == "quote.updated"
     assert webhook.payload["data"] == {"quoteUpdates": {"quote": {"number": "QU-2002", "status": "OFFERED"}}}
+
+
+async def test_returns_of_the_partners_customers_are_delivered(dated_sandbox: Sandbox):
+    policy = PolicySettings(scopes={"RETURNS": ScopeSettings(add=("partner",))})
+    async with (
+        receiving() as receiver,
+        gateway(dated_sandbox, endpoints=LOCAL, policy=policy) as graph,
+        partner_of(graph, receiver) as partner,
+    ):
+        await _returns_are_delivered(partner)
+
+
+async def test_returns_are_refused_to_a_partner_without_their_scope(partner: Partner):
+    await partner.bind(RETURNS)
+    await partner.events.record((), [_changed_return("916356", "CUST-0001")])
+    disabled = await partner.state(EndpointState.DISABLED)
+    assert (partner.receiver.letters, "FORBIDDEN" in (disabled.reason or "")) == ([], True)
+
+
+def _changed_return(key: str, customer: str) -> ChangeEvent:
+    id = node_id("Return", "erp", key)
+    return ChangeEvent(kind=ChangeKind.RETURN, source="erp", key=key, node_id=id, recorded_at=THEN, customer=customer)
+
+
+async def _returns_are_delivered(partner: Partner) -> None:
+    await partner.bind(RETURNS)
+    changed = [_changed_return("900047", "CUST-0362"), _changed_return("916356", "CUST-0001")]
+    await partner.events.record((), changed)
+    (letter,) = await partner.receiver.until(1)
+    assert letter.said["type"] == "return.updated"
+    assert letter.said["data"] == {"returnUpdates": {"return": {"number": "RMA-16356", "shipmentState": "RECEIVED"}}}
 
 
 async def test_source_that_is_away_costs_time_and_nothing_else(partner: Partner):

@@ -36,6 +36,7 @@ def published_kinds(source: Source) -> frozenset[ChangeKind]:
         ChangeKind.ORDER: source.orders is not None,
         ChangeKind.INVOICE: source.billing is not None,
         ChangeKind.QUOTE: source.quotes is not None,
+        ChangeKind.RETURN: source.serves("billing", "returns_by_id"),
         ChangeKind.STOCK: any((source.stock, source.reservations, source.balances)),
     }
     return frozenset(kind for kind, is_published in kinds.items() if is_published)

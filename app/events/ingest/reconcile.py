@@ -14,6 +14,7 @@ FINAL = {
     ChangeKind.SHIPMENT: frozenset({"DELIVERED", "RETURN_TO_SENDER"}),
     ChangeKind.ORDER: frozenset({"DELIVERED", "CANCELLED"}),
     ChangeKind.QUOTE: frozenset({"ACCEPTED", "DECLINED", "EXPIRED", "WITHDRAWN"}),
+    ChangeKind.RETURN: frozenset({"CREDITED", "REFUSED", "CANCELLED"}),
 }
 """Statuses after which a thing hardly changes."""
 

@@ -18,7 +18,7 @@ from app.events.invalidation import ANNOUNCED_KINDS, CACHED_KINDS, invalidation_
 from app.events.log import ChangeEvent
 from app.intake.store import IntakeStore
 from app.settings import Settings
-from app.sources.billing import Invoice
+from app.sources.billing import Invoice, Return, ReturnCreditState
 from app.sources.changes import EVERY_KEY, ChangeKind
 from app.sources.node_ids import node_id
 from app.sources.orders import Order
@@ -81,6 +81,8 @@ class Refetcher:
             return source.billing is not None
         if kind is ChangeKind.QUOTE:
             return source.quotes is not None
+        if kind is ChangeKind.RETURN:
+            return source.serves("billing", "returns_by_id")
         return kind is ChangeKind.STOCK and any((source.stock, source.reservations, source.balances))
 
     async def fetch(self, kind: ChangeKind, name: str, keys: Sequence[str], now: datetime) -> Found:
@@ -107,6 +109,9 @@ class Refetcher:
         if kind is ChangeKind.QUOTE and source.quotes is not None:
             quotes = await source.quotes.by_id(SYSTEM, keys)
             return {key: [_of_quote(row, now)] for key, row in quotes.items()}
+        if kind is ChangeKind.RETURN and source.billing is not None:
+            returns = await source.billing.returns_by_id(SYSTEM, keys)  # type: ignore[attr-defined]
+            return {key: [_of_return(row, now)] for key, row in returns.items()}
         return {key: [_of_stock(name, key, row, now)] for key, row in (await self._levels(source, keys)).items()}
 
     async def _levels(self, source: Source, keys: Sequence[str]) -> Mapping[str, Any]:
@@ -192,6 +197,22 @@ def _of_quote(row: Quote, now: datetime) -> ChangeEvent:
         orders=() if row.order_number is None else (row.order_number,),
         status=row.status,
         raw_code=row.raw_status,
+        digest=content_digest(row, IGNORED_FIELDS),
+    )
+
+
+def _of_return(row: Return, now: datetime) -> ChangeEvent:
+    """A return's event. Its status is that of the goods, until the return is credited."""
+    is_credited = row.credit_state is ReturnCreditState.CREDITED
+    return ChangeEvent(
+        kind=ChangeKind.RETURN,
+        source=row.source,
+        key=row.id,
+        node_id=row.node_id,
+        recorded_at=now,
+        customer=row.customer,
+        orders=() if row.order is None else (row.order,),
+        status=row.credit_state if is_credited else row.shipment_state,
         digest=content_digest(row, IGNORED_FIELDS),
     )
 

@@ -158,6 +158,8 @@ class SimulatedEventLog:
         self._subjects += [(ChangeKind.ORDER, name) for name, one in connected.items() if one.orders is not None]
         self._subjects += [(ChangeKind.INVOICE, name) for name, one in connected.items() if one.billing is not None]
         self._subjects += [(ChangeKind.QUOTE, name) for name, one in connected.items() if one.quotes is not None]
+        returning = [name for name, one in connected.items() if one.serves("billing", "returns_by_id")]
+        self._subjects += [(ChangeKind.RETURN, name) for name in returning]
         self._subjects += [(kind, "") for kind in SHARED_KEYS]
         self._subjects.append((ChangeKind.INTAKE, ""))
 

@@ -49,6 +49,14 @@ class RestBilling:
         )
         return {key: self._return(row) for key, row in rows}
 
+    async def returns_by_number(self, principal: Principal, numbers: Sequence[str]) -> Mapping[str, Return]:
+        rows = await self.client.read_keys(
+            return_operations.RETURNS_BY_NUMBER,
+            numbers,
+            lambda keys: return_operations.ReturnNumbersRead(numbers=keys),
+        )
+        return {key: self._return(row) for key, row in rows}
+
     async def invoices_by_customer(
         self, principal: Principal, customers: Sequence[str], query: InvoiceQuery
     ) -> Mapping[str, Page[Invoice]]:

@@ -417,6 +417,10 @@ CHECKS: Mapping[str, OperationChecks] = {
         return_operations.ReturnsRead(ids=("900047",)),
         (KeyedCheck(keys.RETURN_ID, by_keys("billing", "returns_by_id"), identity=_id),),
     ),
+    return_operations.RETURNS_BY_NUMBER.path: OperationChecks(
+        return_operations.ReturnNumbersRead(numbers=("RMA-00047",)),
+        (KeyedCheck(keys.RETURN, by_keys("billing", "returns_by_number"), identity=_number),),
+    ),
     return_operations.REQUEST_RETURN.path: OperationChecks(
         NewReturn(
             key="7c1d90aa",

@@ -1,4 +1,4 @@
-"""Returns in the `rest` contract: by id, requests and decisions."""
+"""Returns in the `rest` contract: by id and number, requests and decisions."""
 
 from __future__ import annotations
 
@@ -11,6 +11,12 @@ class ReturnsRead(Record):
     """Returns by the system's own ids."""
 
     ids: tuple[str, ...]
+
+
+class ReturnNumbersRead(Record):
+    """Returns by number."""
+
+    numbers: tuple[str, ...]
 
 
 class ReturnKeysRead(Record):
@@ -30,6 +36,13 @@ RETURNS_BY_ID = ContractOperation(
     path="/v1/returns/by-id",
     summary="Returns by id",
     request=ReturnsRead,
+    answer=found(str, ReturnRow),
+)
+RETURNS_BY_NUMBER = ContractOperation(
+    port="billing",
+    path="/v1/returns/by-number",
+    summary="Returns by number",
+    request=ReturnNumbersRead,
     answer=found(str, ReturnRow),
 )
 REQUEST_RETURN = ContractOperation(
@@ -56,4 +69,4 @@ DECIDE_RETURN = ContractOperation(
     write=True,
 )
 
-OPERATIONS = (RETURNS_BY_ID, REQUEST_RETURN, FIND_RETURNS, DECIDE_RETURN)
+OPERATIONS = (RETURNS_BY_ID, RETURNS_BY_NUMBER, REQUEST_RETURN, FIND_RETURNS, DECIDE_RETURN)

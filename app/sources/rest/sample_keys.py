@@ -51,9 +51,9 @@ ORDER, ORDER_ID, PURCHASE_ORDER = KeyKind("order"), KeyKind("order id"), KeyKind
 SHIPMENT, TRACKING = KeyKind("shipment"), KeyKind("tracking number")
 AGENT, STATEMENT = KeyKind("agent"), KeyKind("statement")
 INVOICE_ID, RETURN_ID, SALESPERSON = KeyKind("invoice id"), KeyKind("return id"), KeyKind("salesperson")
-QUOTE, QUOTE_ID = KeyKind("quote"), KeyKind("quote id")
+QUOTE, QUOTE_ID, RETURN = KeyKind("quote"), KeyKind("quote id"), KeyKind("return")
 
-GIVEN = (CUSTOMER, ITEM, WAREHOUSE, ORDER, SHIPMENT, TRACKING, AGENT, STATEMENT, SALESPERSON, QUOTE)
+GIVEN = (CUSTOMER, ITEM, WAREHOUSE, ORDER, SHIPMENT, TRACKING, AGENT, STATEMENT, SALESPERSON, QUOTE, RETURN)
 """The kinds that a person may name, for systems whose lists are empty or missing."""
 
 
@@ -95,7 +95,7 @@ KEYS_IN: Mapping[type, Callable[[Any], Iterator[tuple[KeyKind, Any]]]] = {
     Order: _order,
     Shipment: _shipment,
     Invoice: lambda row: iter([(INVOICE_ID, row.id)]),
-    Return: lambda row: iter([(RETURN_ID, row.id)]),
+    Return: lambda row: iter([(RETURN_ID, row.id), (RETURN, row.number)]),
     Quote: _quote,
     Agent: lambda row: iter([(AGENT, row.number)]),
     CommissionStatement: lambda row: iter([(STATEMENT, row.number), (AGENT, row.agent)]),

@@ -165,7 +165,7 @@ BILLING = (
         "party.code", "type", sorts=("invoice_date", "id"),
     ),
     *_list("invoices", INVOICE, INVOICE_LIST, "invoice_date"),
-    _read("returns", "billing", SALE, returns.ReturnSaleRow, "id", "origin", "reference", "state"),
+    _read("returns", "billing", SALE, returns.ReturnSaleRow, "id", "number", "origin", "reference", "state"),
     _read("returns.orders", "billing", SALE, returns.ReturnedSaleRow, "id", *BY_CODE),
     _read("receivables", "receivables", "account.aged_balance", receivables.AgedBalanceRow, "party.code"),
     _read(
@@ -190,7 +190,7 @@ BILLING = (
     ),
     _read("receivables.invoices", "receivables", INVOICE, receivables.BilledInvoiceRow, "id"),
 )  # fmt: skip
-OWNED = {"customer": ("code",), "invoice": ("type",)}
+OWNED = {"customer": ("code",), "invoice": ("type",), "return": ("origin",)}
 WRITERS = (
     _read("order_submissions.customer", "order_writer", PARTY, sale_values.BuyerRow, "code", sorts=()),
     _read("order_submissions.products", "order_writer", PRODUCT, sale_values.SoldProductRow, "code", "salable"),

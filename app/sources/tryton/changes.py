@@ -84,6 +84,8 @@ STREAMS = (
     ChangeStream(ChangeKind.ITEM, "product.product", VariantRow, "template.write_date"),
     ChangeStream(ChangeKind.ORDER, "sale.sale", SoldRow, "create_date"),
     ChangeStream(ChangeKind.ORDER, "sale.sale", SoldRow, "write_date"),
+    ChangeStream(ChangeKind.RETURN, "sale.sale", StampedRow, "create_date"),
+    ChangeStream(ChangeKind.RETURN, "sale.sale", StampedRow, "write_date"),
     ChangeStream(ChangeKind.SHIPMENT, "stock.shipment.out", StampedRow, "create_date"),
     ChangeStream(ChangeKind.SHIPMENT, "stock.shipment.out", StampedRow, "write_date"),
     ChangeStream(ChangeKind.INVOICE, "account.invoice", StampedRow, "create_date"),
@@ -101,7 +103,7 @@ class StreamPosition(msgspec.Struct, frozen=True):
 
 
 class TrytonChanges:
-    """Changed customers, items, orders, shipments, invoices and stock, in the order of time."""
+    """Changed customers, items, orders, returns, shipments, invoices and stock, in the order of time."""
 
     def __init__(self, client: TrytonClient, codes: OrderCodes, like: str) -> None:
         self._client = client
@@ -155,6 +157,8 @@ class TrytonChanges:
             domain = [*domain, ["code", "like", self._like]]
         if stream.kind is ChangeKind.INVOICE:
             domain = [*domain, ["type", "=", "out"]]
+        if stream.kind is ChangeKind.RETURN:
+            domain = [*domain, ["origin", "like", "sale.sale,%"]]
         order = [(stream.time, direction), ("id", direction)]
         context = {"active_test": False}
         call = f"changes.{stream.kind.lower()}"

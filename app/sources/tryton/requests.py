@@ -21,6 +21,7 @@ REQUESTS_PER_CHUNK: dict[str, Callable[[int, Any], int]] = {
     # The sales first, then what has them as its origin; and the other way round.
     "billing.returns": lambda chunks, _assume: chunks * 2,
     "billing.returns_by_id": lambda chunks, _assume: chunks * 2,
+    "billing.returns_by_number": lambda chunks, _assume: chunks * 2,
     # Tryton has none; nothing is asked.
     "items.relations": lambda _chunks, _assume: 0,
 }

@@ -22,7 +22,7 @@ from app.sources.billing import (
     ReturnShipmentState,
 )
 from app.sources.tryton.client import Domain, TrytonClient, record_ids, usable
-from app.sources.tryton.codes import OrderCodes
+from app.sources.tryton.codes import DRAFT, OrderCodes
 from app.sources.tryton.reference import CodeRow, Reference
 from app.sources.tryton.units import Units
 from app.sources.tryton.wire import Day, Moment, Row, day, moment, quantity
@@ -32,6 +32,7 @@ SALE: Final = "sale.sale"
 REQUESTED_BY, REJECTED, CANCELLED = "Requested by: ", "Rejected: ", "Cancelled: "
 """How lines of a return's comment begin that the gateway writes."""
 
+COMPLETE: Final[Domain] = ["OR", ["state", "!=", "draft"], ["reference", "!=", None]]
 EPOCH = datetime(2020, 1, 1, tzinfo=UTC)
 STATES: Mapping[str, ReturnShipmentState] = {
     "draft": ReturnShipmentState.REQUESTED,
@@ -102,11 +103,17 @@ class ReturnSaleRow(Row, kw_only=True):
 def returns_of(sales: Sequence[int]) -> Domain:
     """The domain of the complete returns of sales."""
     origins = [f"{SALE},{id}" for id in sales]
-    return [["origin", "in", origins], ["OR", ["state", "!=", "draft"], ["reference", "!=", None]]]
+    return [["origin", "in", origins], COMPLETE]
+
+
+def _by_number(numbers: Sequence[str]) -> Domain:
+    drafts = record_ids(number.removeprefix(DRAFT) for number in numbers if number.startswith(DRAFT))
+    unnumbered: Domain = [[["id", "in", drafts], ["number", "=", None]]] if drafts else []
+    return [["OR", ["number", "in", list(numbers)], *unnumbered], COMPLETE]
 
 
 class TrytonReturns:
-    """Returns of the ERP, by order number and by id."""
+    """Returns of the ERP, by order number, id and number."""
 
     def __init__(
         self, name: str, client: TrytonClient, reference: Reference, codes: OrderCodes, clock: Callable[[], datetime]
@@ -135,18 +142,24 @@ class TrytonReturns:
     async def returns_by_id(self, principal: Principal, ids: Sequence[str]) -> Mapping[str, Return]:
         """Returns by id."""
         rows = await self._client.search_keys(
-            SALE,
-            record_ids(ids),
-            lambda chunk: [["id", "in", chunk], ["OR", ["state", "!=", "draft"], ["reference", "!=", None]]],
-            ReturnSaleRow,
-            call="returns.by_id",
+            SALE, record_ids(ids), lambda chunk: [["id", "in", chunk], COMPLETE], ReturnSaleRow, call="returns.by_id"
         )
+        return {one.id: one for one in await self._read(rows)}
+
+    async def returns_by_number(self, principal: Principal, numbers: Sequence[str]) -> Mapping[str, Return]:
+        """Returns by Tryton's own number; a draft has none, and goes by `draft-` and its id."""
+        requested = usable(numbers)
+        rows = await self._client.search_keys(SALE, requested, _by_number, ReturnSaleRow, call="returns.by_number")
+        return {one.number: one for one in await self._read(rows) if one.number in requested}
+
+    async def _read(self, rows: Sequence[ReturnSaleRow]) -> list[Return]:
+        """The returns among sales."""
         returns = [row for row in rows if origin_of(row) is not None]
         origins = [origin for row in returns if (origin := origin_of(row)) is not None]
         sales = await self._client.search_keys(
             SALE, sorted(set(origins)), lambda chunk: [["id", "in", chunk]], ReturnedSaleRow, call="returns.orders"
         )
-        return {one.id: one for _, one in await self._with_orders(returns, sales)}
+        return [one for _, one in await self._with_orders(returns, sales)]
 
     async def _with_orders(
         self, rows: Sequence[ReturnSaleRow], sales: Sequence[ReturnedSaleRow]

@@ -14,7 +14,7 @@ from app.execution.plan.engine import PlanEngine
 from app.gateway.documents.published import latest_version
 from app.gateway.documents.stores.document_store import StoredDocument
 
-DELIVERABLE_STREAMS = frozenset({"shipmentUpdates", "orderUpdates", "intakeUpdates", "quoteUpdates"})
+DELIVERABLE_STREAMS = frozenset({"shipmentUpdates", "orderUpdates", "intakeUpdates", "quoteUpdates", "returnUpdates"})
 """The streams of which each event is kept; hints of stock are not."""
 
 
