@@ -125,6 +125,8 @@ class ReturnCommands:
             raise KeyReused
         if may_send:
             found = await self._send(_Attempt(principal, writer, order, given, found, began))
+        else:
+            _audit_request(principal, "return_request_replayed", found)
         if found.state is OrderChangeState.REFUSED:
             raise ReturnProblems(_problems_of(found))
         if found.state is not OrderChangeState.DONE or found.result_id is None:
@@ -134,6 +136,19 @@ class ReturnCommands:
     async def decide(self, principal: Principal, known: Return, decision: ReturnDecision) -> None:
         """Approve, reject or cancel a return that the caller sees. Raises VersionConflict, InvalidTransition,
         SelfApproval, OrderChangePending, ReturnProblems, NotSupported, SourceError, StoreUnavailable."""
+        text, cause = f"{known.source}:{known.id} {decision.kind.value}", None
+        try:
+            await self._decide(principal, known, decision)
+        except ReturnProblems:
+            cause = ReturnRefused.code
+            raise
+        except TradegraphError as error:
+            cause = error.code
+            raise
+        finally:
+            _audit(principal, "return_decided", f"{text} {cause or 'DONE'}", known.source, known.id, cause)
+
+    async def _decide(self, principal: Principal, known: Return, decision: ReturnDecision) -> None:
         writer = self._writer(principal, known.source)
         if known.version is None:
             raise NotSupported(f"The source '{known.source}' gives its returns no version.")
@@ -149,7 +164,6 @@ class ReturnCommands:
                 await writer.decide(principal, decision)
             except ReturnNotAccepted as refused:
                 raise _decision_error(known, refused) from None
-        _audit(principal, "return_decided", f"{known.source}:{known.id} {decision.kind.value}", known.source, known.id)
 
     def _writer(self, principal: Principal, source: str) -> ReturnWriter:
         connected = self._sources.connected[source]
@@ -256,8 +270,7 @@ class ReturnCommands:
         done = msgspec.structs.replace(row, state=state, cause=cause, lines=lines, result_id=result_id)
         if state is OrderChangeState.DONE or attempt.age < _retry_in(attempt.writer):
             await self._store.finish_order_change(done)
-        text = f"{row.key} {row.source}:{row.order_number} {state.value}"
-        _audit(principal, "return_requested", text, row.source, result_id, cause)
+        _audit_request(principal, "return_requested", done)
         return done
 
 
@@ -331,6 +344,11 @@ def _decision_error(known: Return, refused: ReturnNotAccepted) -> Exception:
     if refused.refusal is ReturnRefusal.NOT_OPEN:
         return InvalidTransition("The return is not open.")
     return ReturnProblems([IntakeProblem(code=ReturnRefused.code, message=ReturnRefused.default, path=("input",))])
+
+
+def _audit_request(principal: Principal, event: str, row: OrderChange) -> None:
+    text = f"{row.key} {row.source}:{row.order_number} {row.state.value}"
+    _audit(principal, event, text, row.source, row.result_id, row.cause)
 
 
 def _audit(principal: Principal, event: str, text: str, source: str, id: str | None, cause: str | None = None) -> None:
