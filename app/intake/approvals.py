@@ -23,6 +23,7 @@ from app.intake.records import (
     problem_of,
     with_problems,
 )
+from app.intake.spending import SpendingCheck, period_limits
 from app.settings import SPEND_LIMIT, ApprovalRule, ApprovalSettings, Settings
 from app.sources.values import Money
 
@@ -44,8 +45,8 @@ class Approvals:
     def evaluate(self, before: OrderIntake, checked: OrderIntake, categories: Mapping[int, str | None]) -> OrderIntake:
         """The checked intake with the approvals that it needs. `categories` are those of the lines' items, by number.
         Checks that are passed lead to NEEDS_APPROVAL while one is missing."""
-        required = self._requirement(checked, categories)
         previous, problems = before.content.approval, checked.content.problems
+        required = _with_compared_spending(previous, self._requirement(checked, categories))
         if previous is not None and _covers(previous, required):
             required = msgspec.structs.replace(required, version=previous.version)
         elif before.state is IntakeState.NEEDS_APPROVAL or any(one.tier for one in before.content.decisions):
@@ -83,9 +84,14 @@ class Approvals:
         found = {rule.name: rule.tiers for rule in self._settings.rules if _applies(rule, intake, amount, categories)}
         if limit is not None and _exceeds(amount, limit):
             found[SPEND_LIMIT] = ()
+        limits = tuple(period_limits(self._settings, intake.submitted_by, intake.received_at))
+        spending = SpendingCheck(limits=limits, tiers=tuple(self._chain(amount))) if limits and amount else None
+        found |= {one.rule: () for one in limits if amount is None}
         needed = {tier for tiers in found.values() for tier in tiers or self._chain(amount)}
         tiers = tuple(tier for tier in self._tiers if tier in needed)
-        return ApprovalRequirement(rules=tuple(found), tiers=tiers, amount=amount, version=intake.version)
+        return ApprovalRequirement(
+            rules=tuple(found), tiers=tiers, amount=amount, version=intake.version, spending=spending
+        )
 
     def _limit(self, intake: OrderIntake) -> Decimal | None:
         """The spend limit of the submitter: the smaller one of those that configuration and token state."""
@@ -98,6 +104,43 @@ class Approvals:
             yield tier.name
             if amount is not None and tier.up_to is not None and amount.amount <= tier.up_to:
                 return
+
+
+def pending_spending(intake: OrderIntake) -> SpendingCheck | None:
+    """The limits of periods that an intake is still to be compared with; None if there are none."""
+    required = intake.content.approval
+    if intake.state is IntakeState.REJECTED or required is None or required.spending is None:
+        return None
+    return required.spending if required.spending.exceeded is None else None
+
+
+def with_spending(intake: OrderIntake, spent: Mapping[str, Decimal]) -> OrderIntake:
+    """The intake with its `pending_spending` compared, `spent` being the sums of the submitter's other orders by rule.
+    It is in NEEDS_APPROVAL instead of POSTING if it exceeds a limit and the approval is missing."""
+    required = intake.content.approval
+    if required is None or required.spending is None or required.amount is None:
+        return intake
+    compared = _required_by(required, required.spending.compared(required.amount, spent))
+    content = msgspec.structs.replace(intake.content, approval=compared)
+    return Approvals.awaiting(msgspec.structs.replace(intake, content=content))
+
+
+def _required_by(required: ApprovalRequirement, spending: SpendingCheck) -> ApprovalRequirement:
+    """The requirement with what a compared check adds. Its tiers are the first ones of all, in their order."""
+    if not spending.exceeded:
+        return msgspec.structs.replace(required, spending=spending)
+    tiers = (*spending.tiers, *(tier for tier in required.tiers if tier not in spending.tiers))
+    rules = (*required.rules, *spending.exceeded)
+    return msgspec.structs.replace(required, rules=rules, tiers=tiers, spending=spending)
+
+
+def _with_compared_spending(previous: ApprovalRequirement | None, required: ApprovalRequirement) -> ApprovalRequirement:
+    """The requirement with the limits of periods as they were compared before, for an amount that was not lower."""
+    compared = None if previous is None or previous.spending is None else previous.spending.exceeded
+    if previous is None or compared is None or required.spending is None or not _is_within_amount(previous, required):
+        return required
+    exceeded = tuple(one.rule for one in required.spending.limits if one.rule in compared)
+    return _required_by(required, msgspec.structs.replace(required.spending, exceeded=exceeded))
 
 
 def order_amount(content: IntakeContent) -> Money | None:
@@ -127,11 +170,18 @@ def check_approvers(settings: Settings) -> None:
 
 def _covers(previous: ApprovalRequirement, required: ApprovalRequirement) -> bool:
     """Whether approvals that were given for one requirement count for another."""
-    before, after = previous.amount, required.amount
     if not set(required.tiers) <= set(previous.tiers):
         return False
+    if previous.amount is None or required.amount is None:
+        return previous.amount is required.amount
+    return _is_within_amount(previous, required)
+
+
+def _is_within_amount(previous: ApprovalRequirement, required: ApprovalRequirement) -> bool:
+    """Whether both amounts are known, in one currency, and the amount has not increased."""
+    before, after = previous.amount, required.amount
     if before is None or after is None:
-        return before is after
+        return False
     return before.currency == after.currency and after.amount <= before.amount
 
 

@@ -12,6 +12,7 @@ from enum import StrEnum
 import msgspec
 
 from app.errors import DuplicatePO, OrderProblem
+from app.intake.spending import SpendingCheck
 from app.sources.node_ids import node_id
 from app.sources.order_writer import AcceptedQuote, LineQuantity
 from app.sources.prices import PriceComparison, compare_prices
@@ -213,12 +214,13 @@ class Approval(Record):
 class ApprovalRequirement(Record):
     """The approvals that an order needs: none without `tiers`, which approve one after the other. `rules` are the names
     of the rules that apply. `amount` is the order's at the checked prices, None if these are not in one currency.
-    Approvals of versions before `version` do not count."""
+    Approvals of versions before `version` do not count. `spending` has the limits of periods that apply."""
 
     rules: tuple[str, ...] = ()
     tiers: tuple[str, ...] = ()
     amount: Money | None = None
     version: int
+    spending: SpendingCheck | None = None
 
 
 class IntakeContent(Record):
@@ -460,8 +462,7 @@ def digest_of(customer: str, customer_po: str, content: IntakeContent) -> str:
     lines = sorted(content.lines, key=lambda line: line.line_number)
     plain = msgspec.structs.replace(content, lines=tuple(map(_normalised, lines)), checks=(), problems=(), decisions=())
     given = {name: value for name, value in msgspec.to_builtins(plain).items() if name not in _NOT_SUBMITTED}
-    encoded = msgspec.json.encode([customer, customer_po, given])
-    return hashlib.sha256(encoded).hexdigest()
+    return hashlib.sha256(msgspec.json.encode([customer, customer_po, given])).hexdigest()
 
 
 def _normalised(line: IntakeLine) -> IntakeLine:
@@ -494,6 +495,5 @@ def held_as_duplicate(intake: OrderIntake) -> OrderIntake:
     """The intake, held because its purchase order number was used before; one that is refused anyway stays refused."""
     if intake.state is IntakeState.REJECTED:
         return intake
-    problem = problem_of(DuplicatePO, path=("input", "customerPo"))
-    problems = (*intake.content.problems, problem)
+    problems = (*intake.content.problems, problem_of(DuplicatePO, path=("input", "customerPo")))
     return msgspec.structs.replace(intake, state=IntakeState.HELD, content=with_problems(intake, problems))

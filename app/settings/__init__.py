@@ -6,7 +6,14 @@ docs/configuration.md describes every key.
 
 from __future__ import annotations
 
-from app.settings.approvals import SPEND_LIMIT, ApprovalRule, ApprovalSettings, ApprovalTier
+from app.settings.approvals import (
+    MONTHLY_LIMIT,
+    QUARTERLY_LIMIT,
+    SPEND_LIMIT,
+    ApprovalRule,
+    ApprovalSettings,
+    ApprovalTier,
+)
 from app.settings.auth import Algorithm, AuthSettings, ClaimNames, IssuerSettings
 from app.settings.caching import CacheSettings
 from app.settings.downloads import DownloadSettings
@@ -43,7 +50,9 @@ from app.settings.stores import (
 )
 
 __all__ = [
+    "MONTHLY_LIMIT",
     "PREFIX",
+    "QUARTERLY_LIMIT",
     "SPEND_LIMIT",
     "Algorithm",
     "ApprovalRule",

@@ -9,8 +9,9 @@ from pydantic import Field, StringConstraints, model_validator
 
 from app.settings.section import Section
 
-SPEND_LIMIT = "spend_limit"
-"""The name that a requirement has for the spend limit of the submitter, among the names of rules."""
+SPEND_LIMIT, MONTHLY_LIMIT, QUARTERLY_LIMIT = "spend_limit", "monthly_spend_limit", "quarterly_spend_limit"
+SPEND_LIMITS = frozenset({SPEND_LIMIT, MONTHLY_LIMIT, QUARTERLY_LIMIT})
+"""The names that a requirement has for the spend limits of the submitter, among the names of rules."""
 
 Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_-]{1,64}$")]
 Amount = Annotated[Decimal, Field(ge=0, allow_inf_nan=False)]
@@ -45,16 +46,20 @@ class ApprovalRule(Section):
 class ApprovalSettings(Section):
     """Approvals of orders; none without `tiers`. An order that a rule applies to, or that exceeds the spend limit of
     its submitter, is approved at each tier, up to the first whose `up_to` covers it. `limits` are spend limits in the
-    currency of the account, by subject; a limit that the token claims counts as well."""
+    currency of the account, by subject; a limit that the token claims counts as well. `monthly_limits` and
+    `quarterly_limits`, by subject, are for all orders that the submitter submits in a calendar month or quarter, in
+    UTC."""
 
     tiers: tuple[ApprovalTier, ...] = ()
     rules: tuple[ApprovalRule, ...] = ()
     limits: dict[str, Amount] = {}
+    monthly_limits: dict[str, Amount] = {}
+    quarterly_limits: dict[str, Amount] = {}
 
     @model_validator(mode="after")
     def _has_consistent_tiers(self) -> Self:
         names = [tier.name for tier in self.tiers]
-        if not self.tiers and (self.rules or self.limits):
+        if not self.tiers and (self.rules or self.limits or self.monthly_limits or self.quarterly_limits):
             raise ValueError("rules and limits need tiers; configure [[intake.approvals.tiers]]")
         if len(set(names)) < len(names) or len({tier.role for tier in self.tiers}) < len(names):
             raise ValueError("each tier has a name and a role of its own")
@@ -70,8 +75,8 @@ class ApprovalSettings(Section):
     def _has_consistent_rules(self) -> Self:
         known = {tier.name for tier in self.tiers}
         names = [rule.name for rule in self.rules]
-        if len(set(names)) < len(names) or SPEND_LIMIT in names:
-            raise ValueError(f"each rule has a name of its own, and none is {SPEND_LIMIT}")
+        if len(set(names)) < len(names) or not SPEND_LIMITS.isdisjoint(names):
+            raise ValueError(f"each rule has a name of its own, and none is {', '.join(sorted(SPEND_LIMITS))}")
         for rule in self.rules:
             for tier in rule.tiers:
                 if tier not in known:

@@ -9,6 +9,7 @@ from hashlib import blake2b
 from typing import Any
 
 from app.errors import KeyReused, StoreUnavailable
+from app.intake.approvals import pending_spending, with_spending
 from app.intake.reconciliation import ReconciliationResult, ReconciliationStatus
 from app.intake.records import (
     IntakeFilter,
@@ -131,8 +132,16 @@ class PostgresIntakes:
         return rows.record(found[0]) if found else None
 
     async def complete(self, claimed: OrderIntake, changed: OrderIntake, *, delay: float | None = None) -> bool:
-        changed = rows.next_version(claimed, changed, (self._clock or time.time)())
-        found = await self._fetch(rows.UPDATE, *rows.update_values(changed, claimed.owner, delay))
+        now = (self._clock or time.time)()
+        if pending_spending(changed) is None:
+            after = rows.next_version(claimed, changed, now)
+            found = await self._fetch(rows.UPDATE, *rows.update_values(after, claimed.owner, delay))
+        else:
+            async with self._database.connection() as connection, connection.transaction():
+                await connection.fetchrow(self._sql(CHANGEABLE), claimed.id)  # First, as `change` does.
+                after = rows.next_version(claimed, await self._within_limits(connection, changed), now)
+                values = rows.update_values(after, claimed.owner, delay)
+                found = await connection.fetch(self._sql(rows.UPDATE), *values)
         self._notify_waiters()  # The next order of the customer is free.
         return bool(found)
 
@@ -143,6 +152,7 @@ class PostgresIntakes:
                 return None
             before = rows.record(tuple(row)[1:])
             after, delay = rows.changed(before, change, version, row[0], row[0])
+            after, delay = rows.settled(before, await self._within_limits(connection, after), row[0])
             values = rows.update_values(after, before.owner, delay)
             found = await connection.fetchrow(self._sql(rows.UPDATE), *values)
             await self._notify(connection)
@@ -232,19 +242,39 @@ class PostgresIntakes:
             known = {_key(one): one for one in map(rows.record, found)}
             used = await self._used_numbers(connection, items)
             created: list[OrderIntake] = []
+            any_created = False
             submitted: list[Submitted] = []
             for intake, _ in items:
                 stored = known.get(_key(intake))
                 if stored is None:
-                    stored = known[_key(intake)] = _guarded(intake, used)
+                    stored = _guarded(intake, used)
+                    if pending_spending(stored) is not None:  # The sums are to have those before it.
+                        await self._insert_rows(connection, created)
+                        stored, created = await self._within_limits(connection, stored), []
+                    known[_key(intake)] = stored
                     created.append(stored)
+                    any_created = True
                     submitted.append(Submitted(stored, created=True))
                 else:
                     submitted.append(Submitted(stored, created=False))
-            if created:
-                await connection.executemany(self._sql(rows.INSERT), list(map(rows.insert_values, created)))
+            await self._insert_rows(connection, created)
+            if any_created:
                 await self._notify(connection)
         return submitted
+
+    async def _insert_rows(self, connection: Connection, created: Sequence[OrderIntake]) -> None:
+        if created:
+            await connection.executemany(self._sql(rows.INSERT), list(map(rows.insert_values, created)))
+
+    async def _within_limits(self, connection: Connection, intake: OrderIntake) -> OrderIntake:
+        """The intake, compared with the limits of periods that are pending; other orders of its submitter that are
+        compared wait for the end of the transaction."""
+        spending = pending_spending(intake)
+        if spending is None:
+            return intake
+        await connection.execute(LOCK, [_spender_lock(intake)])
+        row = await connection.fetchrow(rows.SPENT, *rows.spent_values(intake, spending))
+        return with_spending(intake, rows.spent_by_rule(spending, tuple(row)))
 
     async def _used_numbers(
         self, connection: Connection, items: Sequence[tuple[OrderIntake, float]]
@@ -304,8 +334,13 @@ def _columns(values: Sequence[tuple[Any, ...]]) -> list[list[Any]]:
     return [list(column) for column in zip(*values, strict=True)]
 
 
-def _locks(intake: OrderIntake) -> tuple[int, int]:
-    return _lock("key", *_key(intake)), _lock("po", *_po(intake))
+def _locks(intake: OrderIntake) -> tuple[int, ...]:
+    locks = _lock("key", *_key(intake)), _lock("po", *_po(intake))
+    return locks if pending_spending(intake) is None else (*locks, _spender_lock(intake))
+
+
+def _spender_lock(intake: OrderIntake) -> int:
+    return _lock("spender", intake.tenant, intake.submitted_by)
 
 
 def _lock(*parts: str) -> int:

@@ -6,6 +6,7 @@ Parameters are `$1`, `$2`, ...; NOW stands for the store's clock, COLUMNS for th
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from decimal import Decimal
 from typing import Any
 
 import msgspec
@@ -22,11 +23,12 @@ from app.intake.records import (
     OrderIntake,
     po_key,
 )
+from app.intake.spending import UNITS, SpendingCheck, units_of
 from app.intake.store import Change
 
 NAMES = tuple(field.name for field in msgspec.structs.fields(OrderIntake))
 COLUMNS = ", ".join(NAMES)
-PARAMETERS = ", ".join(f"${number + 1}" for number in range(len(NAMES) + 2))
+PARAMETERS = ", ".join(f"${number + 1}" for number in range(len(NAMES) + 4))
 
 INDEXES = """
 CREATE UNIQUE INDEX IF NOT EXISTS intakes_id ON intakes (id);
@@ -67,7 +69,13 @@ CREATE INDEX IF NOT EXISTS intakes_claimable ON intakes (target, state, ({QUEUE_
     WHERE state IN ('RECEIVED', 'POSTING');
 DROP INDEX IF EXISTS intakes_queue;
 """
-MIGRATIONS = (ORDER_INDEX, APPROVALS, ORDER_CHANGES, RECONCILIATIONS, QUEUE_BY_STATE)
+SPENDING = """
+ALTER TABLE intakes ADD COLUMN spend bigint;
+ALTER TABLE intakes ADD COLUMN spend_currency text;
+CREATE INDEX IF NOT EXISTS intakes_spend ON intakes (tenant, submitted_by, spend_currency, received)
+    WHERE spend IS NOT NULL;
+"""
+MIGRATIONS = (ORDER_INDEX, APPROVALS, ORDER_CHANGES, RECONCILIATIONS, QUEUE_BY_STATE, SPENDING)
 """What brings the table to the newest version, beginning with the first of a database."""
 
 CLAIMABLE = """target = $1 AND state IN ('RECEIVED', 'POSTING') AND due_at <= NOW
@@ -76,7 +84,7 @@ CLAIMABLE = """target = $1 AND state IN ('RECEIVED', 'POSTING') AND due_at <= NO
         AND earlier.tenant = intakes.tenant AND earlier.customer = intakes.customer
         AND earlier.position < intakes.position
     )"""
-INSERT = "INSERT INTO intakes (COLUMNS, po_key, awaited_tier) VALUES (PARAMETERS)"
+INSERT = "INSERT INTO intakes (COLUMNS, po_key, awaited_tier, spend, spend_currency) VALUES (PARAMETERS)"
 BEGIN_ATTEMPT = """
 UPDATE intakes SET attempts = attempts + 1, sent_at = NOW, lease_until = NOW + $3, due_at = NOW + $4
 WHERE id = $1 AND owner = $2 AND lease_until > NOW RETURNING COLUMNS
@@ -85,7 +93,7 @@ UPDATE = """
 UPDATE intakes SET version = $3, state = $4, since = $5, target = $6, attempts = $7, sent_at = $8,
     due_at = coalesce(NOW + CAST($9 AS double precision), due_at),
     owner = NULL, lease_until = NULL, order_id = $10, order_number = $11, cause = $12, content = $13,
-    awaited_tier = $14
+    awaited_tier = $14, spend = $15, spend_currency = $16
 WHERE id = $1 AND coalesce(owner, '') = $2 RETURNING COLUMNS
 """
 BY_ID = "SELECT COLUMNS FROM intakes WHERE id = $1"
@@ -94,6 +102,13 @@ PO_USED = """
 SELECT 1 FROM intakes WHERE tenant = $1 AND customer = $2 AND po_key = $3 AND received > $4
 AND state NOT IN ('REJECTED', 'CANCELLED') LIMIT 1
 """
+SPENT = """
+SELECT coalesce(sum(CASE WHEN received >= $5 AND received < $6 THEN spend END), 0),
+    coalesce(sum(CASE WHEN received >= $7 AND received < $8 THEN spend END), 0)
+FROM intakes WHERE tenant = $1 AND submitted_by = $2 AND spend_currency = $3 AND spend IS NOT NULL AND id <> $4
+AND received >= $7 AND received < $8 AND state NOT IN ('REJECTED', 'CANCELLED')
+"""
+"""What a submitter has ordered in a period, and in another one that covers it."""
 UNPUBLISHED = "SELECT COLUMNS FROM intakes WHERE version > published ORDER BY position LIMIT $1"
 MARK_PUBLISHED = "UPDATE intakes SET published = $2 WHERE id = $1 AND published < $2"
 INSERT_ORDER_CHANGE = """
@@ -156,10 +171,29 @@ def record(row: Sequence[Any]) -> OrderIntake:
 
 
 def insert_values(intake: OrderIntake) -> tuple[Any, ...]:
-    """The values of COLUMNS, then those of `po_key` and `awaited_tier`."""
+    """The values of COLUMNS, then those of `po_key`, `awaited_tier`, `spend` and `spend_currency`."""
     values = [getattr(intake, name) for name in NAMES[:-1]]
     values[NAMES.index("state")] = intake.state.value
-    return (*values, _encode(intake.content).decode(), po_key(intake.customer_po), intake.awaited_tier)
+    return (*values, _encode(intake.content).decode(), po_key(intake.customer_po), intake.awaited_tier, *_spend(intake))
+
+
+def _spend(intake: OrderIntake) -> tuple[int | None, str | None]:
+    amount = None if intake.content.approval is None else intake.content.approval.amount
+    return units_of(amount), None if amount is None else amount.currency
+
+
+def spent_values(intake: OrderIntake, spending: SpendingCheck) -> tuple[Any, ...]:
+    """The values of SPENT: the shortest and the longest period of a check that is pending."""
+    first, last = spending.limits[0], spending.limits[-1]
+    currency = _spend(intake)[1]
+    periods = first.since, first.until, last.since, last.until
+    return intake.tenant, intake.submitted_by, currency, intake.id, *periods
+
+
+def spent_by_rule(spending: SpendingCheck, row: Sequence[Any]) -> dict[str, Decimal]:
+    """The sums of a row of SPENT, by the rules of a check."""
+    sums = {spending.limits[0].rule: row[0], spending.limits[-1].rule: row[-1]}
+    return {rule: Decimal(units) / UNITS for rule, units in sums.items()}
 
 
 def order_change_key(one: OrderChange) -> tuple[str, str, str, str]:
@@ -191,7 +225,7 @@ def update_values(intake: OrderIntake, owner: str | None, delay: float | None) -
     return (
         intake.id, owner or "", intake.version, intake.state.value, intake.since, intake.target, intake.attempts,
         intake.sent_at, delay, intake.order_id, intake.order_number, intake.cause,
-        _encode(intake.content).decode(), intake.awaited_tier,
+        _encode(intake.content).decode(), intake.awaited_tier, *_spend(intake),
     )  # fmt: skip
 
 
@@ -218,7 +252,12 @@ def changed(
         raise VersionConflict
     if before.lease_until is not None and before.lease_until > lease_time:
         raise IntakeBusy
-    after = next_version(before, change(before, now), now)
+    return settled(before, change(before, now), now)
+
+
+def settled(before: OrderIntake, after: OrderIntake, now: float) -> tuple[OrderIntake, float | None]:
+    """A changed intake with its version, and in how many seconds it is due, if it is queued by the change."""
+    after = next_version(before, after, now)
     return after, 0.0 if is_queued(after) and after.state is not before.state else None
 
 

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from app.errors import KeyReused
+from app.intake.approvals import pending_spending, with_spending
 from app.intake.reconciliation import ReconciliationResult, ReconciliationStatus
 from app.intake.records import (
     QUEUED,
@@ -167,9 +168,14 @@ class SQLiteIntakes:
         return rows.record(row) if row else None
 
     async def complete(self, claimed: OrderIntake, changed: OrderIntake, *, delay: float | None = None) -> bool:
-        changed = rows.next_version(claimed, changed, self._clock())
-        values = _named(*rows.update_values(changed, claimed.owner, delay), now=await self._lease_time())
-        row = await self._store.write(lambda sql: sql.execute(UPDATE, values).fetchone())
+        now, lease_time = self._clock(), await self._lease_time()
+
+        def update(sql: sqlite3.Connection) -> Any:
+            after = rows.next_version(claimed, _within_limits(sql, changed), now)
+            values = _named(*rows.update_values(after, claimed.owner, delay), now=lease_time)
+            return sql.execute(UPDATE, values).fetchone()
+
+        row = await self._store.write(update)
         self._queue.notify()  # The next order of the customer is free.
         self._changes.notify()
         return row is not None
@@ -305,8 +311,18 @@ def _submit(sql: sqlite3.Connection, intake: OrderIntake, guard_po: float) -> Su
     po = intake.tenant, intake.customer, rows.po_key(intake.customer_po), intake.received - guard_po
     if not intake.content.allow_duplicate_po and sql.execute(rows.PO_USED, _named(*po)).fetchone():
         intake = held_as_duplicate(intake)
+    intake = _within_limits(sql, intake)
     sql.execute(INSERT, _named(*rows.insert_values(intake)))
     return Submitted(intake, created=True)
+
+
+def _within_limits(sql: sqlite3.Connection, intake: OrderIntake) -> OrderIntake:
+    """The intake, compared with the limits of periods that are pending."""
+    spending = pending_spending(intake)
+    if spending is None:
+        return intake
+    row = sql.execute(rows.SPENT, _named(*rows.spent_values(intake, spending))).fetchone()
+    return with_spending(intake, rows.spent_by_rule(spending, row))
 
 
 def _begin_order_change(
@@ -329,6 +345,6 @@ def _change(
     if row is None:
         return None
     before = rows.record(row)
-    after, delay = rows.changed(before, change, version, now, lease_time)
+    after, delay = rows.changed(before, lambda one, at: _within_limits(sql, change(one, at)), version, now, lease_time)
     row = sql.execute(UPDATE, _named(*rows.update_values(after, before.owner, delay), now=lease_time)).fetchone()
     return rows.record(row)
