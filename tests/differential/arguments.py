@@ -81,6 +81,11 @@ def _quote(rng: random.Random) -> dict[str, Any]:
     return rng.choice(({"number": rng.choice((*ORDERS, "GONE"))}, {"id": _of("Quote")(rng)}))
 
 
+def _return(rng: random.Random) -> dict[str, Any]:
+    id = node_id("Return", rng.choice(("erp", "erp2")), rng.choice("0123"))
+    return rng.choice(({"number": rng.choice(("R-0", "R-1", "GONE", ""))}, {"id": id}, {"ref": _ref(rng)}))
+
+
 def _line(rng: random.Random) -> dict[str, Any]:
     line = {"item": _item(rng), "quantity": rng.choice(("1", "12", "0.5", "0", 3))}
     return line | ({"uom": rng.choice(("EA", "xbx", None))} if rng.random() < 0.5 else {})
@@ -137,6 +142,7 @@ OBJECTS: dict[str, Pick] = {
     "OrderIntakeFilter": _intake_filter,
     "QuoteFilter": lambda rng: rng.choice(({}, {"open": True, "status": ["OFFERED"]}, {"validTo": _range(rng)})),
     "QuoteKey": _quote,
+    "ReturnKey": _return,
     "ShipmentKey": _shipment,
     "LineInput": _line,
     "RefInput": _ref,

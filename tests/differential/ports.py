@@ -271,6 +271,19 @@ class Billing(Port):
     async def returns(self, principal: Principal, orders: Sequence[str]) -> Any:
         return await self.read("returns", orders, lambda key: self._rows("return", key, Return))
 
+    async def returns_by_id(self, principal: Principal, ids: Sequence[str]) -> Any:
+        return await self.read("returns_by_id", ids, by("id", self._numbered()))
+
+    async def returns_by_number(self, principal: Principal, numbers: Sequence[str]) -> Any:
+        return await self.read("returns_by_number", numbers, by("number", self._numbered()), broken=True)
+
+    def _numbered(self) -> list[Return]:
+        """Three returns, whose ids and numbers are known."""
+        return [
+            self.world.made("one return", (self.source, at), Return, id=str(at), source=self.source, number=f"R-{at}")
+            for at in range(3)
+        ]
+
     def _rows(self, kind: str, order: str, cls: Any) -> Any:
         return tuple(self.world.made(kind, (order, at), cls) for at in range(int(order[-1]) % 3))
 
