@@ -136,9 +136,10 @@ class ReturnCommands:
     async def decide(self, principal: Principal, known: Return, decision: ReturnDecision) -> None:
         """Approve, reject or cancel a return that the caller sees. Raises VersionConflict, InvalidTransition,
         SelfApproval, OrderChangePending, ReturnProblems, NotSupported, SourceError, StoreUnavailable."""
-        text, cause = f"{known.source}:{known.id} {decision.kind.value}", None
+        cause: str | None = "UNKNOWN"
         try:
             await self._decide(principal, known, decision)
+            cause = None
         except ReturnProblems:
             cause = ReturnRefused.code
             raise
@@ -146,7 +147,8 @@ class ReturnCommands:
             cause = error.code
             raise
         finally:
-            _audit(principal, "return_decided", f"{text} {cause or 'DONE'}", known.source, known.id, cause)
+            text = f"{known.source}:{known.id} {decision.kind.value} {cause or OrderChangeState.DONE}"
+            _audit(principal, "return_decided", text, known.source, known.id, cause)
 
     async def _decide(self, principal: Principal, known: Return, decision: ReturnDecision) -> None:
         writer = self._writer(principal, known.source)
