@@ -393,6 +393,7 @@ INPUTS = {
     "RequestQuoteInput": ORDERING,
     "QuoteKey": QUOTE,
     "ReturnFilter": RETURN,
+    "ReturnKey": RETURN,
     "ReturnLineInput": RETURNING,
     "RequestReturnInput": RETURNING,
     "DecideReturnInput": RETURNING,
