@@ -62,7 +62,7 @@ ARGUMENTS: dict[Key, str] = {
     ("Query", "orders"): "(first: 2)",
     ("Query", "shipments"): "(first: 2)",
     ("Query", "invoices"): "(first: 2)",
-    ("Query", "return"): '(by: {number: "RMA-00047"})',
+    ("Query", "return"): '(by: {number: "RMA-16356"})',
     ("Query", "returns"): "(first: 2)",
     ("Query", "quote"): '(by: {number: "QU-2001"})',
     ("Query", "quotes"): "(first: 2)",
