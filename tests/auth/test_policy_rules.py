@@ -307,6 +307,7 @@ async def test_every_weaker_scope_is_noticed_by_a_walk(dated_sandbox: Sandbox, m
         "('Query', 'priceAndAvailability') for everyone",
         "('Query', 'quote') for everyone",
         "('Query', 'quotes') for everyone",
+        "('Query', 'return') for everyone",
         "('Query', 'returns') for everyone",
         "('Query', 'shipments') for everyone",
         "('Workbench', 'expiringQuotes') for everyone",
@@ -330,6 +331,6 @@ def probes_of(more: list[tuple[str, Role]], ways: Walk) -> Iterator[tuple[Probe,
     """Where cells that were opened can be reached by those who are refused nothing on the way; one for each type."""
     for name, role in sorted({(key.partition(".")[0], role) for key, role in more}):
         for probe in ways.probes(role):
-            opened = all(CELLS[f"{one}.{step}"][role.value] for one, step in probe.way)
+            opened = all(CELLS[f"{one}.{step}"][role.value] for one, step in probe.path)
             if probe.type_name == name and opened:
                 yield probe, role
