@@ -54,6 +54,7 @@ MOMENTS = (
 )
 WILD_MOMENTS = (*MOMENTS, datetime.max.replace(tzinfo=timezone(-timedelta(hours=3))))
 COUNTS = (0, 1, 2, 30, 2**31 - 1)
+SECONDS = (0.0, 1_795_000_000.5)
 WILD_COUNTS = (*COUNTS, 2**31, -(2**31) - 1, -(2**31), 10**15)
 
 TAME = frozenset(
@@ -121,6 +122,7 @@ class Maker:
             return pick((1, 2, 12, 144)) if self._rng.random() < 0.98 else 2**31
         pools: dict[type, tuple[Sequence[Any], Sequence[Any]]] = {
             int: (COUNTS, WILD_COUNTS),
+            float: (SECONDS, SECONDS),
             Decimal: (NUMBERS, WILD_NUMBERS),
             datetime: (MOMENTS, WILD_MOMENTS),
             date: (DAYS, DAYS),
