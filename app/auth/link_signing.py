@@ -16,6 +16,7 @@ import msgspec
 
 from app.auth.principal import Principal
 from app.errors import DownloadLinkExpired, DownloadLinkForeign, DownloadLinkInvalid
+from app.telemetry import scope
 
 LONGEST_LINK = 4096
 _PURPOSE = b"tradegraph-download-1\0"
@@ -49,7 +50,10 @@ class LinkSigner:
         return (now + self._lifetime).replace(microsecond=0)
 
     def sign(self, link: SignedLink) -> str:
-        """The link as a text for a URL."""
+        """The link as a text for a URL; it costs the running operation as much as a key."""
+        running = scope.get()
+        if running is not None:
+            running.keys += 1
         payload = msgspec.json.encode(link)
         return f"{_encode(payload)}.{_encode(_digest(self._secrets[0], payload))}"
 

@@ -10,7 +10,7 @@ from typing import TypeVar
 from app.auth.policy import Key
 from app.errors import InvalidInput
 from app.resolvers.loading.context import Context
-from app.resolvers.loading.keys import CustomerKey, ItemKey, RefKey, one_or_capitals, validate_key
+from app.resolvers.loading.keys import CustomerKey, ItemKey, RefKey, one_or_capitals, require_revealed, validate_key
 from app.resolvers.loading.lists import RowList
 from app.resolvers.loading.paging import Connection
 from app.sources.billing import (
@@ -62,6 +62,7 @@ async def return_by_key(ctx: Context, by: ReturnKey) -> Return | None:
         return await ctx.loaders.returns_of(by.ref.system).one(validate_key(by.ref.id, "A ref's id"))
     if by.number is None:
         raise InvalidInput("Name the return by exactly one of id, number and ref.")
+    require_revealed(ctx, "number", [("Return", "number")])
     number = validate_key(by.number, "A return number")
     return await one_or_capitals(ctx.loaders.by_key("billing", "returns_by_number").one, number)
 

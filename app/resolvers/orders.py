@@ -16,6 +16,7 @@ from app.resolvers.loading.keys import (
     OrderKey,
     customer_number,
     one_or_capitals,
+    require_revealed,
     validate_key,
 )
 from app.resolvers.loading.lists import RowList
@@ -53,12 +54,14 @@ async def order(ctx: Context, by: OrderKey) -> Order | None:
         system, own = source_key_of(by.id, "Order")
         return await ctx.loaders.orders_of(system).one(own)
     if by.number is not None:
+        require_revealed(ctx, "number", [("Order", "number")])
         number = validate_key(by.number, "An order number")
         return await one_or_capitals(lambda key: _by_number(key, ctx), number)
     if by.ref is not None:
         return await _by_ref(by.ref.system, validate_key(by.ref.id, "A ref's id"), ctx)
     if by.customer_po is None:
         return None
+    require_revealed(ctx, "customerPo", [("Order", "customerPo")])
     customer = await customer_number(by.customer_po.customer, ctx)
     if customer is None:
         return None

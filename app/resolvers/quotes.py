@@ -10,7 +10,7 @@ from app.auth.policy import Key
 from app.errors import InvalidInput
 from app.intake.records import OrderIntake
 from app.resolvers.loading.context import Context
-from app.resolvers.loading.keys import CustomerKey, ItemKey, one_or_capitals, validate_key
+from app.resolvers.loading.keys import CustomerKey, ItemKey, one_or_capitals, require_revealed, validate_key
 from app.resolvers.loading.lists import RowList
 from app.resolvers.loading.paging import Connection
 from app.resolvers.nodes import node_reader
@@ -61,6 +61,7 @@ async def quote(ctx: Context, by: QuoteKey) -> Quote | None:
         return await ctx.loaders.quotes_of(system).one(own)
     if by.number is None:
         raise InvalidInput("Name the quote by exactly one of id and number.")
+    require_revealed(ctx, "number", [("Quote", "number")])
     number = validate_key(by.number, "A quote number")
     return await one_or_capitals(ctx.loaders.by_key("quotes", "by_number").one, number)
 

@@ -11,7 +11,14 @@ from app.auth.policy import Key
 from app.errors import InvalidPageSize
 from app.resolvers.loading.context import Context
 from app.resolvers.loading.key_loader import gather_in_order
-from app.resolvers.loading.keys import CustomerKey, ItemKey, ShipmentKey, one_or_capitals, validate_key
+from app.resolvers.loading.keys import (
+    CustomerKey,
+    ItemKey,
+    ShipmentKey,
+    one_or_capitals,
+    require_revealed,
+    validate_key,
+)
 from app.resolvers.loading.lists import RowList
 from app.resolvers.loading.paging import Connection, ListScope, page_of_rows
 from app.sources.customers import Customer
@@ -23,6 +30,7 @@ from app.sources.shipments import Eta, Shipment, ShipmentQuery, ShipmentSort, Sh
 
 async def shipment(ctx: Context, by: ShipmentKey) -> Shipment | None:
     if by.tracking_number is not None:
+        require_revealed(ctx, "trackingNumber", [("Shipment", "trackingNumber")])
         tracking_number = validate_key(by.tracking_number, "A tracking number")
         return await one_or_capitals(lambda key: _by_tracking_number(key, ctx), tracking_number)
     if by.id is not None:

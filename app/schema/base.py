@@ -125,7 +125,10 @@ class Connection(Generic[T]):
     edges: list[Edge[T]] = field("The nodes with their cursors.")
     nodes: list[T] = field("The nodes of the page.")
     page_info: PageInfo = field("Information about the page, after Relay.")
-    total_count: int | None = field("Number of rows in the whole list; null if the source does not report it.")
+    total_count: int | None = field(
+        "Number of rows in the whole list; null if the source does not report it, or if customers live on several "
+        "sources that may still have rows of each other's customers."
+    )
 
 
 @bound_to(values.Money, requires=Scope.EVERYONE)

@@ -109,10 +109,13 @@ class DomainSettings(Section):
 
 
 class RouteSettings(Section):
-    """`[[routes]]`: customers that live on another source than their domain's master. `*` stands for any characters."""
+    """`[[routes]]`: customers that live on another source than their domain's master. `*` stands for any characters.
+    `exclusive`: no other source has rows of these customers, and this one has none of others, so that the sources'
+    counts can be added."""
 
     customers: tuple[str, ...] = Field(min_length=1)
     source: str
+    exclusive: bool = False
 
     def matches(self, customer: str) -> bool:
         """Whether this customer number lives on `source`."""

@@ -193,6 +193,7 @@ class _Assembly:
     def __init__(self, settings: Settings, connected: Mapping[str, Source]) -> None:
         self._settings = settings
         self._connected = connected
+        self._exclusive = all(route.exclusive for route in settings.routes)
         self._rules = tuple((pattern, route.source) for route in settings.routes for pattern in route.customers)
 
     def port(self, key: str, name: str, port: str) -> Any:
@@ -243,7 +244,7 @@ class _Assembly:
         if master is None:
             return None
         moved = port.is_routed_by_customer and master == self._master("customers")
-        return Routes(master, self._rules if moved else ())
+        return Routes(master, self._rules, self._exclusive) if moved else Routes(master)
 
     def order_targets(self) -> OrderTargets | None:
         """The sources that take orders. A route that moves customers to another master moves their orders too, if that

@@ -252,15 +252,23 @@ async def _(attacker: Attacker) -> None:
     "a whole number that is shown in part",
 )
 async def _(attacker: Attacker) -> None:
-    query = '{ shipment(by: {trackingNumber: "1ZSB001000401"}) { trackingNumber trackingUrl packages { trackingNumber } proofOfDelivery { signedBy } } }'
+    by = f'by: {{id: "{node_id("Shipment", "logistics", "shp-000025")}"}}'
+    query = f"{{ shipment({by}) {{ trackingNumber trackingUrl packages {{ trackingNumber }} proofOfDelivery {{ signedBy }} }} }}"
     for transport in TRANSPORTS:
         reply = await attacker.over(transport, {"query": query}, "operations")
         assert reply.data["shipment"]["trackingNumber"] == "****0401"
         assert "1ZSB001000401" not in reply.text
-    aliased = '{ shipment(by: {trackingNumber: "1ZSB001000401"}) { a: trackingNumber ...F } } fragment F on Shipment { b: trackingNumber packages { c: trackingNumber } }'
+    fragment = "fragment F on Shipment { b: trackingNumber packages { c: trackingNumber } }"
+    aliased = f"{{ shipment({by}) {{ a: trackingNumber ...F }} }} {fragment}"
     assert "1ZSB001000401" not in (await attacker.ask(aliased, "operations")).text
-    oracle = '{ shipments(first: 1, filter: {text: "1ZSB001000401"}) { totalCount } }'
-    assert (await attacker.ask(oracle, "operations")).codes == ["FORBIDDEN"]
+    for oracle in (
+        '{ shipments(first: 1, filter: {text: "1ZSB001000401"}) { totalCount } }',
+        '{ shipment(by: {trackingNumber: "1ZSB001000401"}) { id } }',
+        '{ shipment(by: {trackingNumber: "1zsb001000401"}) { trackingNumber } }',
+        '{ shipment(by: {trackingNumber: "1ZSB991000401"}) { id } }',
+    ):
+        for transport in TRANSPORTS:
+            assert (await attacker.over(transport, {"query": oracle}, "operations")).codes == ["FORBIDDEN"], oracle
     tax = '{ customer(by: {number: "CUST-0001"}) { taxProfile { registrationNumber } t: taxProfile { r: registrationNumber } } }'
     assert "99-0000001" not in (await attacker.ask(tax)).text
 

@@ -289,8 +289,8 @@ async def test_every_weaker_scope_is_noticed_by_a_walk(dated_sandbox: Sandbox, m
                 behind.append(name)
     record_property("mutants", killed)
     assert killed > 60
-    # Refused by a second rule as well: the key in the argument (a customer, an agent, an intake), or, of a list, the
-    # fields that its sort and its filter compare (`RowList.fields`).
+    # Refused by a second rule as well: the key in the argument (a customer, an agent, an intake, a number that the role
+    # does not see whole), or, of a list, the fields that its sort and its filter compare (`RowList.fields`).
     assert sorted(behind) == [
         "('Customer', 'invoices') for everyone",
         "('Customer', 'returns') for everyone",
@@ -302,6 +302,7 @@ async def test_every_weaker_scope_is_noticed_by_a_walk(dated_sandbox: Sandbox, m
         "('Query', 'commissionStatement') for everyone",
         "('Query', 'customer') for everyone",
         "('Query', 'invoices') for everyone",
+        "('Query', 'order') for everyone",
         "('Query', 'orderIntake') for everyone",
         "('Query', 'orders') for everyone",
         "('Query', 'priceAndAvailability') for everyone",

@@ -18,7 +18,7 @@ from app.schema import build_schema, policy_of
 from app.settings import Settings
 from app.sources.wiring import connect_all
 from tests.support.consumers import CUSTOMER, VARIABLES
-from tests.support.gateway import Graph, document, signed
+from tests.support.gateway import DOWNLOADS, Graph, document, signed
 
 pytestmark = pytest.mark.shared_gateway
 
@@ -45,7 +45,13 @@ MORE = {
 
 
 async def predicted(
-    query: str, variables: dict[str, Any], *, lines: int = 5, role: Role = Role.SALES_REP, by_agreement: bool = False
+    query: str,
+    variables: dict[str, Any],
+    *,
+    lines: int = 5,
+    role: Role = Role.SALES_REP,
+    by_agreement: bool = False,
+    settings: Settings = SETTINGS,
 ) -> Any:
     schema = build_schema()
     engine = PlanEngine(schema._schema)
@@ -56,7 +62,7 @@ async def predicted(
     principal = Principal(subject="x", roles=frozenset({role}), customers=ACCOUNTS)
     operation = engine.prepare(Request(query, None, variables))
     try:
-        explainer = Explainer(SETTINGS, sources, engine, policy_of(schema))
+        explainer = Explainer(settings, sources, engine, policy_of(schema))
         return await explainer.explain(operation, principal, Assumptions(lines=lines))
     finally:
         await sources.close()
@@ -144,12 +150,40 @@ async def test_rows_below_a_list_of_customers_are_counted_for_each_customer(role
     assert keys == {"customers.search": 1, "orders.by_customer": 50, "items.by_sku": 2 * 1000}
 
 
+LINKS = """query($c: CustomerKey!) { customer(by: $c) { invoices(first: 50) { nodes { document { url } } }
+  shipments(first: 20) { nodes { proofOfDeliveryDocument { url } } } } }"""
+WITHOUT_LINKS = LINKS.replace("document { url }", "id").replace("proofOfDeliveryDocument { url }", "id")
+
+
+async def test_signed_links_cost_as_much_as_keys_and_no_request() -> None:
+    settings = SETTINGS.model_copy(update={"downloads": DOWNLOADS})
+    found = await predicted(LINKS, {"c": CUSTOMER}, role=Role.CSR, settings=settings)
+    bare = await predicted(WITHOUT_LINKS, {"c": CUSTOMER}, role=Role.CSR, settings=settings)
+    assert (found.links, bare.links) == (70, 0)
+    assert (found.cost, found.requests) == (bare.cost + 70, bare.requests)
+    assert found.as_json()["links"] == 70
+    assert "signed links: 70" in found.as_text().splitlines()
+
+
+@pytest.mark.parametrize("role", [Role.CSR, Role.BUYER_ADMIN])
+async def test_links_are_charged_as_they_are_made(graph: Graph, role: Role) -> None:
+    async def used(query: str) -> int:
+        body = {"query": query, "variables": {"c": CUSTOMER}, "extensions": {"cost": True}}
+        answer = (await graph.client.post("/graphql", json=body, headers=signed(role, *ACCOUNTS))).json()
+        assert "errors" not in answer
+        return answer["extensions"]["cost"]["actual"]
+
+    documents = '{ order(by: {number: "SO-100040"}) { invoices { document { url } } } }'
+    assert await used(f"query {documents}") == await used(f"query {documents.replace('document { url }', 'id')}") + 1
+
+
 async def test_explanation_as_json() -> None:
     found = await predicted(document("customer_card"), VARIABLES["customer_card"])
     assert found.as_json() == {
         "requests": {"total": 1, "bySource": {"erp": 1}},
         "cost": 11,
         "rows": 1,
+        "links": 0,
         "rounds": [[{"source": "erp", "requests": 1, "reads": [{"read": "customers.by_number", "keys": 1}]}]],
         "fromKept": [],
         "mayBeKept": {"erp.customers.by_number": 300},

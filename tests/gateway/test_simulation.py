@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import asyncio
 from decimal import Decimal
-from typing import Any
+from typing import Any, get_args, get_type_hints
 
 import msgspec
 import pytest
 
 from app.auth.principal import SYSTEM
+from app.cli.demo import SANDBOX_DOMAINS, sandbox_sources
 from app.gateway.explain.read_log import ReadLog, count_rows
 from app.gateway.explain.simulated_records import Assumptions
-from app.gateway.explain.simulation import NOT_FOUND, SimulatedSource, UnmodelledRead
+from app.gateway.explain.simulation import NOT_FOUND, UNREAD, SimulatedSource, UnmodelledRead, simulate_sources
+from app.settings import Settings
 from app.sources.billing import InvoiceQuery, ReturnQuery
 from app.sources.customers import CustomerQuery
+from app.sources.downloads import DocumentKind
 from app.sources.items import CustomerItemKey, CustomerPartKey, ItemQuery
 from app.sources.orders import CustomerPoKey, OrderQuery
 from app.sources.port_registry import PORTS
@@ -23,8 +26,9 @@ from app.sources.prices import PriceRequest
 from app.sources.quotes import QuoteQuery
 from app.sources.search import CustomerSearchQuery, ItemSearchQuery
 from app.sources.shipments import ShipmentQuery
-from app.sources.source import by_hundreds
+from app.sources.source import Source, by_hundreds
 from app.sources.values import PageRequest
+from app.sources.wiring import connect_all
 
 READS = [(port, name) for port in PORTS.values() for name, _ in port]
 PAGE = PageRequest(first=7)
@@ -97,3 +101,31 @@ async def test_read_without_a_simulated_row_fails():
     port = Port("pallets", object, {"by_id": Read(record=Unknown)})
     with pytest.raises(UnmodelledRead, match=r"pallets\.by_id reads Unknown"):
         await read(port, "by_id", ReadLog())
+
+
+def test_every_port_of_a_source_is_simulated_or_refused():
+    found = {name for name, kind in get_type_hints(Source).items() for one in get_args(kind) if is_protocol(one)}
+    assert found == PORTS.keys() | set(UNREAD)
+
+
+def is_protocol(kind: Any) -> bool:
+    return getattr(kind, "_is_protocol", False) and kind.__module__.startswith("app.sources")
+
+
+async def test_ports_without_a_simulation_fail_and_call_no_backend():
+    nowhere = dict.fromkeys(("erp", "commerce", "logistics"), "http://127.0.0.1:1")
+    settings = Settings(sources=sandbox_sources(nowhere, "none"), domains=SANDBOX_DOMAINS)
+    real = connect_all(settings)
+    refused = set()
+    try:
+        for name, source in simulate_sources(settings, real, ReadLog(), Assumptions()).connected.items():
+            for port in UNREAD:
+                if getattr(real.connected[name], port) is None:
+                    assert getattr(source, port) is None
+                    continue
+                refused.add(port)
+                with pytest.raises(UnmodelledRead, match=rf"{port}\.open is not simulated"):
+                    getattr(source, port).open(SYSTEM, DocumentKind.INVOICE, "1", "CUST-0001")
+    finally:
+        await real.close()
+    assert "downloads" in refused

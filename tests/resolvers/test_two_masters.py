@@ -117,6 +117,20 @@ async def test_invoices_and_customers_are_merged_too(graph: Graph, two: Graph):
     assert await two.data(listed) == await graph.data(listed)
 
 
+async def test_no_customer_of_two_erps_is_counted_twice(graph: Graph, two: Graph):
+    """Both ERPs have all rows. A first page without a moved customer's row must not add their counts either."""
+    alone = (await graph.data(WORKBENCH, {"first": 1}))["me"]["workbench"]
+    assert (alone["lateOrders"]["totalCount"], alone["pastDueInvoices"]["totalCount"]) == (60, 975)
+    of_all = (await two.data(WORKBENCH, {"first": 1}))["me"]["workbench"]
+    assert [found["totalCount"] for found in of_all.values()] == [None] * 3
+    whole_list = (await two.data(WORKBENCH, {"first": 100}))["me"]["workbench"]
+    assert whole_list["lateOrders"]["totalCount"] == len(whole_list["lateOrders"]["nodes"]) == 60
+    of_rep = [(await one.data(WORKBENCH, {"first": 1}, principal=SELLER))["me"]["workbench"] for one in (graph, two)]
+    counts = [{name: found["totalCount"] for name, found in one.items() if found is not None} for one in of_rep]
+    assert counts[0] == counts[1]
+    assert counts[0]["lateOrders"] == 27
+
+
 def by_customer(found: Any) -> list[str]:
     return sorted(row["customer"]["number"] for row in found["invoices"]["nodes"])
 

@@ -57,6 +57,28 @@ def test_what_has_none_is_found():
     assert undescribed(schema) == ["Query.a", "Query.a(c)", "I.d", "E.F"]
 
 
+CLOSED = {
+    "Return.shipmentState": ("ReturnShipmentState", "REQUESTED APPROVED IN_TRANSIT RECEIVED REFUSED CANCELLED UNKNOWN"),
+    "Return.creditState": ("ReturnCreditState", "NONE PENDING CREDITED UNKNOWN"),
+    "ItemMedia.kind": ("MediaKind", "IMAGE DATASHEET OTHER"),
+    "ShipmentIncident.party": ("IncidentParty", "CARRIER CONSIGNEE SHIPPER OTHER"),
+    "UpdatesLost.reason": ("LossReason", "EXPIRED TOO_MANY TOO_LARGE OTHER_LOG RESTORED"),
+    "ChangesLost.reason": ("LossReason", "EXPIRED TOO_MANY TOO_LARGE OTHER_LOG RESTORED"),
+    "AuditEvent.outcome": ("AuditOutcome", "OK PARTIAL FAILED CLIENT_GONE"),
+}
+"""Fields with a closed set of values, which were strings once."""
+
+
+@pytest.mark.parametrize("field", CLOSED)
+def test_closed_sets_of_values_are_enums(field: str):
+    type_name, _, name = field.partition(".")
+    enum, values = CLOSED[field]
+    kind = build_schema()._schema.type_map[type_name].fields[name].type
+    assert str(kind) == f"{enum}!"
+    assert list(kind.of_type.values) == values.split()
+    assert f"`{field}`" in (SDL.parent / "CHANGELOG.md").read_text()
+
+
 def test_printed_schema_is_the_committed_one():
     assert SDL.read_text(encoding="utf-8") == print_schema()
 

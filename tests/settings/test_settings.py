@@ -48,6 +48,7 @@ stock = { master = "erp", reservations = ["commerce"], balances = { WH-WEST = "l
 [[routes]]
 customers = ["CUST-04*", "CUST-0500"]
 source = "erp2"
+exclusive = true
 """
 
 
@@ -89,7 +90,7 @@ def test_file_is_read_with_its_secrets(file: Path):
     assert settings.domains.stock.balances == {"WH-WEST": "logistics"}
     assert settings.domains.orders is not None
     assert settings.domains.orders.enrich == ("commerce",)
-    assert settings.routes == (RouteSettings(customers=("CUST-04*", "CUST-0500"), source="erp2"),)
+    assert settings.routes == (RouteSettings(customers=("CUST-04*", "CUST-0500"), source="erp2", exclusive=True),)
     assert [settings.routes[0].matches(number) for number in ("CUST-0401", "CUST-0500", "CUST-0501")] == [
         True,
         True,

@@ -19,6 +19,7 @@ from tests.support.ports import composed
 CSR = Principal(subject="c", roles=frozenset({Role.CSR}))
 REP = Principal(subject="r", roles=frozenset({Role.SALES_REP}), customers=frozenset({"OLD-1", "NEW-1"}))
 TWO = Routes("old", (("NEW-*", "new"),))
+EXCLUSIVE = Routes("old", (("NEW-*", "new"),), exclusive=True)
 MONEY = Money(amount=Decimal(1), currency="USD")
 
 
@@ -84,7 +85,7 @@ def numbers(found: Page[Order]) -> list[str]:
 @pytest.mark.parametrize("first", [1, 2, 4, 50])
 async def test_pages_of_any_size_are_the_rows_of_both_in_the_order_of_the_list(first: int) -> None:
     old, new = Orders(*OLD), Orders(*NEW)
-    port = composed(ORDERS, {"old": old, "new": new}, TWO)
+    port = composed(ORDERS, {"old": old, "new": new}, EXCLUSIVE)
     rows: list[str] = []
     pages, after = 0, None
     while pages == 0 or after is not None:
@@ -124,6 +125,33 @@ async def test_rows_of_moved_customers_count_in_their_own_source_only() -> None:
     assert [query.page.first for query in old.queries] == [2, 100]  # All rows of the first were another source's.
     second = await page(port, 3, first.cursors[-1])
     assert (numbers(second), len(old.queries)) == (["O3", "N3", "N4"], 3)
+
+
+@pytest.mark.parametrize(("first", "total"), [(1, None), (4, None), (8, None), (9, 9), (50, 9)])
+async def test_all_customers_are_counted_only_where_the_page_has_all_rows(first: int, total: int | None) -> None:
+    """A source may still have rows of moved customers behind the page: adding the counts would count them twice."""
+    left = [order(f"M{day}", "NEW-1", day) for day in (20, 21)]
+    old, new = Orders(*OLD[:4], *left, OLD[4]), Orders(*NEW)
+    port = composed(ORDERS, {"old": old, "new": new}, TWO)
+    found = await page(port, first)
+    assert (len(found.rows), found.total) == (min(first, 9), total)
+    if total is None:
+        assert (await page(port, 50, found.cursors[-1])).total is None
+
+
+async def test_named_customers_are_counted_by_their_own_source() -> None:
+    left = [order(f"M{day}", "NEW-1", day) for day in (20, 21)]
+    port = composed(ORDERS, {"old": Orders(*OLD, *left), "new": Orders(*NEW)}, TWO)
+    found = await page(port, 2, customers=["NEW-1", "OLD-1", "OLD-2"])
+    assert (len(found.rows), found.has_next, found.total) == (2, True, 9)
+    assert (await page(port, 2, principal=REP)).total == 5
+
+
+async def test_exclusive_routes_do_not_hide_a_row_that_is_twice() -> None:
+    moved = order("M1", "NEW-1", 1)
+    port = composed(ORDERS, {"old": Orders(moved, *OLD), "new": Orders(*NEW)}, EXCLUSIVE)
+    found = await page(port, 2)
+    assert (numbers(found), found.total) == (["O1", "N2"], None)
 
 
 async def test_total_is_null_where_a_source_does_not_count() -> None:

@@ -17,6 +17,7 @@ from app.auth.principal import AnyRole
 from app.cli.demo import SANDBOX_DOMAINS
 from app.schema import build_schema
 from app.settings import Domain, LimitSettings
+from app.sources.node_ids import node_id
 from tests.support.policy_table import ROLES, Cell
 
 Key = tuple[str, str]
@@ -27,6 +28,8 @@ KeyPath = tuple[Key, ...]
 
 OWN = "CUST-0001"
 OWN_AGENT = "AG-01-01"
+SHIPMENT = node_id("Shipment", "logistics", "shp-000025")
+LOST_SHIPMENT = node_id("Shipment", "logistics", "shp-014969")
 ACCOUNTS = (OWN, "CUST-0010", "CUST-0011")
 """The accounts of every caller who is bound to some; an order of the second one has an exception,
 and the third one has invoices that are past due."""
@@ -80,7 +83,7 @@ ARGUMENTS: dict[Key, str] = {
     ("Workbench", "expiringQuotes"): "(first: 2)",
     ("Workbench", "exceptions"): "(first: 2)",
     ("Query", "order"): '(by: {number: "SO-100040"})',
-    ("Query", "shipment"): '(by: {trackingNumber: "1ZSB001000401"})',
+    ("Query", "shipment"): f'(by: {{id: "{SHIPMENT}"}})',
     ("Query", "priceAndAvailability"): f'(customer: {KEY}, lines: [{{item: {{sku: "SKU-0001"}}, quantity: "54", '
     'uom: "box"}])',
     ("Query", "agent"): f'(by: {{number: "{OWN_AGENT}"}})',
@@ -108,7 +111,7 @@ ELSEWHERE: dict[str, dict[Key, str]] = {
     "Return": {("Query", "order"): '(by: {number: "SO-116356"})'},
     "ReturnLine": {("Query", "order"): '(by: {number: "SO-116356"})'},
     "OrderException": {("Query", "order"): '(by: {number: "SO-115825"})'},
-    "ShipmentIncident": {("Query", "shipment"): '(by: {trackingNumber: "1ZSB001198241"})'},
+    "ShipmentIncident": {("Query", "shipment"): f'(by: {{id: "{LOST_SHIPMENT}"}})'},
 }
 """Other arguments on the way to a type of which the first ones show nothing."""
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from graphql import ExecutionResult
@@ -12,7 +12,7 @@ from graphql import ExecutionResult
 from app.gateway.explain.read_log import ReadLog, SimulatedRead
 
 PER_REQUEST = 10
-"""Cost units of a request; a key costs 1."""
+"""Cost units of a request; a key costs 1, and so does a signed link."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,12 +29,14 @@ class PredictedCalls:
 @dataclass(frozen=True, slots=True)
 class Explanation:
     """Rounds of calls: a round waits for the one before it. `cached` reads are always served from memory, `cacheable`
-    reads may be, with the maximum age of their entries in seconds. `cost` counts a request as 10 and a key as 1."""
+    reads may be, with the maximum age of their entries in seconds. `links` are signed links to documents. `cost` counts
+    a request as 10, a key and a link as 1."""
 
     rounds: tuple[tuple[PredictedCalls, ...], ...]
     cached: tuple[str, ...]
     refused: tuple[str, ...]
     cacheable: Mapping[str, int] = field(default_factory=dict)
+    links: int = 0
 
     @property
     def reads(self) -> list[str]:
@@ -58,8 +60,8 @@ class Explanation:
 
     @property
     def cost(self) -> int:
-        """Cost units: `PER_REQUEST` for a request, 1 for a key."""
-        return sum(
+        """Cost units: `PER_REQUEST` for a request, 1 for a key or a link."""
+        return self.links + sum(
             PER_REQUEST * call.requests + sum(keys for _, keys in call.reads) for calls in self.rounds for call in calls
         )
 
@@ -69,6 +71,7 @@ class Explanation:
             "requests": {"total": sum(self.requests.values()), "bySource": self.requests},
             "cost": self.cost,
             "rows": self.rows,
+            "links": self.links,
             "rounds": [
                 [
                     {
@@ -95,6 +98,8 @@ class Explanation:
             for call in calls:
                 lines.append(f"  {call.source}: {call.requests} request{'s' if call.requests != 1 else ''}")
                 lines += [f"    {read} for {keys} key{'s' if keys != 1 else ''}" for read, keys in call.reads]
+        if self.links:
+            lines.append(f"signed links: {self.links}")
         lines += [f"cacheable: {read}, {age} s at most" for read, age in self.cacheable.items()]
         lines += [f"cached: {read}" for read in self.cached] + [f"refused: {name}" for name in self.refused]
         return "\n".join(lines)
@@ -106,7 +111,8 @@ async def explain(
     """Run an operation over simulated sources to its end, and explain its reads."""
     task = asyncio.ensure_future(run)
     await log.drive(task)
-    return explanation(log.reads, coalescing, refused), await task
+    result = await task
+    return replace(explanation(log.reads, coalescing, refused), links=log.links), result
 
 
 def explanation(reads: Sequence[SimulatedRead], coalescing: frozenset[str], refused: Sequence[str] = ()) -> Explanation:

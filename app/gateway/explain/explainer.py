@@ -21,7 +21,12 @@ from app.gateway.explain.explain import Explanation, explain
 from app.gateway.explain.read_log import ReadLog, SimulatedAccounts
 from app.gateway.explain.simulated_intakes import SimulatedIntakes
 from app.gateway.explain.simulated_records import Assumptions
-from app.gateway.explain.simulation import SimulatedEventLog, SimulatedLedger, simulate_sources
+from app.gateway.explain.simulation import (
+    SimulatedEventLog,
+    SimulatedLedger,
+    SimulatedLinkSigner,
+    simulate_sources,
+)
 from app.resolvers.loading.context import Context
 from app.schema import build_schema, policy_of
 from app.settings import Settings
@@ -85,6 +90,7 @@ class Explainer:
             principal, permissions, model, utc_now(), operation.selection,
             events=SimulatedEventLog(self._sources.connected, assume), ledger=SimulatedLedger(),
             intake=SimulatedIntakes(self._sources, assume),
+            link_signer=SimulatedLinkSigner(log) if self._settings.downloads.secrets else None,
         )  # fmt: skip
         run = self._engine.execute(operation, context)
         return await explain(run, log, self._coalescing, refused_of(operation, self._policy, permissions))

@@ -78,10 +78,12 @@ class SimulatedRead:
 
 @dataclass(slots=True)
 class ReadLog:
-    """Reads in rounds: the reads of a round run side by side, and the next round waits for them."""
+    """Reads in rounds: the reads of a round run side by side, and the next round waits for them. `links` are the signed
+    links that the operation makes."""
 
     reads: list[SimulatedRead] = field(default_factory=list)
     round: int = 1
+    links: int = 0
     _gate: asyncio.Event = field(default_factory=asyncio.Event)
     _active: bool = False
 

@@ -24,7 +24,7 @@ from app.sources.items import Item, ItemContent, ItemCost, ItemRelation, Relatio
 from app.sources.orders import Order, OrderLine, OrderStatus, Totals
 from app.sources.prices import ContractPrice
 from app.sources.quotes import Quote, QuoteLine, QuoteStatus
-from app.sources.shipments import Shipment, ShipmentStatus
+from app.sources.shipments import ProofOfDelivery, Shipment, ShipmentStatus
 from app.sources.stock import StockLevel
 from app.sources.values import Freshness, Money
 from app.sources.warehouses import Warehouse, WarehouseKind
@@ -146,6 +146,7 @@ def _shipment(row: RowRequest) -> Shipment:
         tracking_number=WeightedKey(f"T{row.id}", key_weight(row.id)),
         warehouse="W0",
         status=ShipmentStatus.IN_TRANSIT,
+        proof_of_delivery=ProofOfDelivery(),
         freshness=row.freshness,
     )
 
@@ -154,6 +155,7 @@ def _invoice(row: RowRequest) -> Invoice:
     return Invoice(
         id=row.id,
         source=row.source,
+        number=row.id,
         status=InvoiceStatus.POSTED,
         total=MONEY,
         customer=row.customer,

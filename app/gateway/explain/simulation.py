@@ -17,6 +17,7 @@ from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 from app.audit.records import AuditQuery, NumberedEntry
+from app.auth.link_signing import LinkSigner, SignedLink
 from app.events.log import ChangeEvent, EventPage, LoggedEvent
 from app.gateway.explain.read_log import ReadLog, SimulatedRead, WeightedKey, count_rows, key_weight, total_weight
 from app.gateway.explain.simulated_records import RECORDS, SIMULATED_AT, Assumptions, RowRequest
@@ -39,8 +40,34 @@ NOT_FOUND = frozenset({Reservation, Balance})
 """Records of which a simulation finds none: they correct a quantity, and no field leads on from them."""
 
 
+UNREAD = ("order_writer", "quote_writer", "return_writer", "downloads", "changes", "webhooks")
+"""Ports of a source that no query reads: a download is charged by itself, a command by its declared cost."""
+
+
 class UnmodelledRead(LookupError):
     """A port reads a record of which there is no simulated row: its cost would be unknown."""
+
+
+class UnmodelledPort:
+    """A port that no query reads: its use raises UnmodelledRead, and calls no backend."""
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+
+    def __getattr__(self, attribute: str) -> Any:
+        raise UnmodelledRead(f"{self._name}.{attribute} is not simulated")
+
+
+class SimulatedLinkSigner(LinkSigner):
+    """Counts the links that it is to sign."""
+
+    def __init__(self, log: ReadLog) -> None:
+        super().__init__((), lifetime=0)
+        self._log = log
+
+    def sign(self, link: SignedLink) -> str:
+        self._log.links += key_weight(link.id)
+        return ""
 
 
 class SimulatedSource:
@@ -198,7 +225,10 @@ def simulate_sources(settings: Settings, real: Sources, log: ReadLog, assume: As
         simulated = SimulatedSource(name, log, assume, source.requests)
         simulated.with_shipments = source.brings_shipments
         simulated.third_party = tuple(sorted(real.third_party))
-        ports = {port.name: simulated.port(port) for port in PORTS.values() if getattr(source, port.name) is not None}
+        ports: dict[str, Any] = {
+            port.name: simulated.port(port) for port in PORTS.values() if getattr(source, port.name) is not None
+        }
+        ports |= {port: UnmodelledPort(port) for port in UNREAD if getattr(source, port) is not None}
         connected[name] = replace(source, **ports)
     sources = assemble(settings, connected)
     if not real.indexed:

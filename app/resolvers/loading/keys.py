@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import TypeVar
 
-from app.errors import InvalidInput
+from app.auth.policy import Key
+from app.errors import Forbidden, InvalidInput
 from app.resolvers.loading.context import Context
 from app.sources.items import CustomerPartKey
 from app.sources.node_ids import key_of
@@ -81,6 +82,13 @@ def validate_key(value: str, what: str) -> str:
     return value
 
 
+def require_revealed(ctx: Context, argument: str, fields: Iterable[Key]) -> None:
+    """Raise Forbidden if the caller does not see all values whole that an argument tells."""
+    hidden = next((one for one in fields if not ctx.permissions.reveals(*one)), None)
+    if hidden is not None:
+        raise Forbidden(f"Your role may not use '{argument}': it does not see {'.'.join(hidden)} whole.")
+
+
 def quantity(value: object, what: str = "quantity") -> None:
     """Raise InvalidInput for a quantity that is not greater than 0 or exceeds 10^12."""
     if not isinstance(value, Decimal) or not Decimal(0) < value <= Decimal(10**12):
@@ -113,10 +121,12 @@ async def sku_of(key: ItemKey, ctx: Context) -> str | None:
     if key.sku is not None:
         return validate_key(key.sku, "An SKU")
     if key.gtin is not None:
+        require_revealed(ctx, "gtin", [("Item", "gtin")])
         item = await ctx.loaders.items_by_gtin.one(validate_key(key.gtin, "A GTIN"))
         return item.sku if item else None
     if key.customer_part is None:
         raise InvalidInput("Name the item by exactly one of id, sku, gtin and customerPart.")
+    require_revealed(ctx, "customerPart", [("Item", "customerPartNumber")])
     customer = await customer_number(key.customer_part.customer, ctx)
     if customer is None:
         return None

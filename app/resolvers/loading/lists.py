@@ -14,7 +14,14 @@ from strawberry.utils.str_converters import to_camel_case
 from app.auth.policy import Key
 from app.errors import Forbidden, InvalidInput, TradegraphError
 from app.resolvers.loading.context import Context
-from app.resolvers.loading.keys import CustomerKey, ItemKey, customer_number, sku_of, validate_key
+from app.resolvers.loading.keys import (
+    CustomerKey,
+    ItemKey,
+    customer_number,
+    require_revealed,
+    sku_of,
+    validate_key,
+)
 from app.resolvers.loading.paging import Connection, ListScope
 from app.sources.customers import Customer
 from app.sources.freshness_contracts import note_incomplete
@@ -161,10 +168,7 @@ class RowList:
     def _require_revealed(self, ctx: Context, sort: StrEnum, filter: Any) -> None:
         names = [*selected(filter), *(["item"] if _item(filter) is not None else []), sort.rpartition("_")[0]]
         for name in names:
-            hidden = next((one for one in self.fields[name] if not ctx.permissions.reveals(*one)), None)
-            if hidden is not None:
-                shown = name if name.isupper() else to_camel_case(name)
-                raise Forbidden(f"Your role may not use '{shown}': it does not see {'.'.join(hidden)} whole.")
+            require_revealed(ctx, name if name.isupper() else to_camel_case(name), self.fields[name])
 
     def _loader(self, ctx: Context, query: ListQuery) -> Any:
         return ctx.loaders.by_key(self.port, self.by_customer, query=query)

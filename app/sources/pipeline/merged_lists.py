@@ -7,7 +7,7 @@ another source. A cursor holds the position in every source, so that a page goes
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -84,6 +84,7 @@ def merge_list(read: Read, routes: Routes, calls: Mapping[str, Call]) -> Call:
             {name: SourceRows(positions.get(name), _is_of(read, routes, name)) for name in queries},
             read.sort_key(query) if read.sort_key is not None else lambda _: 0,
             positions,
+            counts_owned_rows=routes.exclusive or _named_customers(read, query) is not None,
         )
         return await page.read(query.page)
 
@@ -92,7 +93,8 @@ def merge_list(read: Read, routes: Routes, calls: Mapping[str, Call]) -> Call:
 
 @dataclass(slots=True)
 class MergedPage:
-    """One page being read. `other_positions` are the cursor positions of sources that are not read."""
+    """One page being read. `other_positions` are the cursor positions of sources that are not read.
+    `counts_owned_rows`: the sources' totals are of rows of their own customers only."""
 
     calls: Mapping[str, Call]
     principal: Principal
@@ -100,6 +102,7 @@ class MergedPage:
     sources: dict[str, SourceRows]
     sort_key: Callable[[Any], Any]
     other_positions: Positions
+    counts_owned_rows: bool
     failures: dict[str, Exception] = field(default_factory=dict)
 
     async def read(self, request: PageRequest) -> Page[Any]:
@@ -113,12 +116,14 @@ class MergedPage:
             rows.append(self.sources[name].head)
             self.sources[name].pop()
             cursors.append(self._cursor())
+        has_next = any(one.head is not None or one.has_next for one in self.sources.values())
+        is_whole = request.after is None and not has_next
         found = Page(
             rows=tuple(rows),
             cursors=tuple(cursors),
-            has_next=any(one.head is not None or one.has_next for one in self.sources.values()),
+            has_next=has_next,
             has_previous=request.after is not None,
-            total=self._total(),
+            total=self._total(len(rows) if is_whole else None),
         )
         if not self.failures:
             return found
@@ -153,20 +158,30 @@ class MergedPage:
         own = {name: one.position for name, one in self.sources.items() if one.position is not None}
         return msgspec.json.encode(self.other_positions | own).decode()
 
-    def _total(self) -> int | None:
-        """The sum of the sources' totals; None if one does not tell, or counts rows of another source's customers."""
-        totals = [one.total for one in self.sources.values() if one.total is not None and not one.has_foreign]
-        return sum(totals) if len(totals) == len(self.queries) else None
+    def _total(self, known: int | None) -> int | None:
+        """The number of rows that are `known` to be all, else the sum of the sources' totals. None if a source does not
+        tell its total, or may count rows of customers that live on another one."""
+        totals = [one.total for one in self.sources.values() if one.total is not None]
+        if len(totals) < len(self.queries):
+            return None
+        if known is not None:
+            return known
+        counts_foreign = any(one.has_foreign for one in self.sources.values())
+        return sum(totals) if self.counts_owned_rows and not counts_foreign else None
 
 
 def _by_source(read: Read, routes: Routes, query: Any) -> dict[str, Any]:
     """The query for each source: of the customers that live on it, if the query names customers."""
-    named = read.query_customers(query) if read.query_customers is not None else None
+    named = _named_customers(read, query)
     if named is None or read.restrict is None:
         return dict.fromkeys(routes.sources, query)
     groups = routes.split(named, lambda number: number)
     restricted = {name: read.restrict(query, frozenset(groups[name])) for name in routes.sources if name in groups}
     return {name: own for name, own in restricted.items() if own is not None}
+
+
+def _named_customers(read: Read, query: Any) -> Collection[str] | None:
+    return read.query_customers(query) if read.query_customers is not None else None
 
 
 def _is_of(read: Read, routes: Routes, name: str) -> RowPredicate:

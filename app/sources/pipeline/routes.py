@@ -16,10 +16,11 @@ K = TypeVar("K")
 @dataclass(frozen=True, slots=True)
 class Routes:
     """The master of a domain and the rules, first match wins: customers whose number matches a pattern live on that
-    source, all others on `master`."""
+    source, all others on `master`. If they are `exclusive`, no source has rows of another one's customers."""
 
     master: str
     rules: tuple[tuple[str, str], ...] = ()
+    exclusive: bool = False
 
     def source_of(self, customer: str | None) -> str:
         """The name of the source that is master for this customer."""
