@@ -34,6 +34,8 @@ STORED = {
     ChangeKind.ORDER: ("erp", "orders.number"),
     ChangeKind.SHIPMENT: ("logistics", "shipments.id"),
     ChangeKind.INVOICE: ("erp", "invoices.id"),
+    ChangeKind.QUOTE: ("erp", "quotes.id"),
+    ChangeKind.RETURN: ("erp", "returns.id"),
 }
 """Where the sandbox stores the objects of a kind."""
 

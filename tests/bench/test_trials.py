@@ -7,9 +7,11 @@ from typing import Any
 
 import pytest
 
+from app.resolvers.snapshot import READS
 from bench.trials.faults import Row, as_table
 from bench.trials.judge import judge
 from bench.trials.soak import Soak
+from bench.trials.sync import STORED
 
 TRUTH: dict[str, Any] = {
     "data": {
@@ -112,3 +114,7 @@ def test_table_says_what_was_measured():
     assert as_table([row()]).splitlines()[-1] == (
         "| hang | 10 labelled | `SOURCE_TIMEOUT` | 20 of 20 | 20 ms, 19 ms | 0.60 | 1.10 s | 1.50 s | 0 |"
     )
+
+
+def test_a_download_is_compared_with_the_stored_objects_of_every_kind():
+    assert STORED.keys() == READS.keys()
