@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
@@ -58,11 +58,11 @@ async def submit(graph: Graph, key: str) -> dict[str, Any]:
     return payload["intake"]
 
 
-async def posted(graph: Graph, id: str) -> dict[str, Any]:
+async def posted(graph: Graph, id: str, principal: Mapping[str, str] = BUYER) -> dict[str, Any]:
     """The intake once it is not queued any more."""
     async with asyncio.timeout(180):
         while True:
-            found = (await graph.data(READ, {"by": {"id": id}}, principal=BUYER))["orderIntake"]
+            found = (await graph.data(READ, {"by": {"id": id}}, principal=principal))["orderIntake"]
             if found["state"] not in ("RECEIVED", "POSTING"):
                 break
             await asyncio.sleep(0.1)
