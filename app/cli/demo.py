@@ -85,7 +85,7 @@ def demo_settings(port: int, auth: AuthSettings, data_dir: Path, systems: System
             "domains": systems.domains,
             "routes": systems.routes,
             "downloads": {"secrets": (token_urlsafe(48),)},
-            "intake": {"proofs": {"keys": {DEMO_KEY: token_urlsafe(48)}}},
+            "intake": {"proofs": {"keys": {DEMO_KEY: token_urlsafe(48)}}, "channels": dict(systems.channels)},
         },
         Path(),
     )
@@ -248,7 +248,11 @@ def _order_targets(settings: Settings) -> list[str]:
     orders = settings.domains.orders
     if orders is None or orders.write is None or not orders.write_channels:
         return []
-    targets = [(f"channel {channel}", name) for channel, name in orders.write_channels.items()]
+    targets = [
+        (f"client {client} (./run token --subject {client} ...)", orders.write_channels[channel])
+        for client, channel in settings.intake.channels.items()
+        if channel in orders.write_channels
+    ]
     targets += [(f"customers {', '.join(route.customers)}", route.source) for route in settings.routes]
     return [
         "Orders of `submitOrder` go to:",

@@ -67,6 +67,8 @@ REAL_DOMAINS = DomainSettings(
     quotes=ERP,
 )
 
+CHANNELS = {"vendure-shop": "VENDURE", "medusa-shop": "MEDUSA"}
+"""The channels of orders, by the client that submits them."""
 FURTHER_PORTS = {"medusa": 9000, "odoo": 8071}
 """The systems of `--with`, by the name of their source, their folder below backends/ and their port."""
 ODOO = SourceSettings(
@@ -109,6 +111,7 @@ class Systems(NamedTuple):
     sources: Mapping[str, SourceSettings]
     domains: DomainSettings
     routes: tuple[RouteSettings, ...] = ()
+    channels: Mapping[str, str] = {}
 
 
 @contextmanager
@@ -170,7 +173,7 @@ def running_systems(data_dir: Path, further: Sequence[str], is_running: Callable
         elif medusa := _medusa_source(data_dir / name / "credentials.json"):
             extra[name] = medusa
     routes = (ODOO_CUSTOMERS,) if ODOO_CUSTOMERS.source in extra else ()
-    return Systems(REAL_SOURCES | extra, _real_domains(extra.keys()), routes)
+    return Systems(REAL_SOURCES | extra, _real_domains(extra.keys()), routes, CHANNELS)
 
 
 def _real_domains(further: Collection[str]) -> DomainSettings:

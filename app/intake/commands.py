@@ -58,6 +58,7 @@ from app.sources.source import Sources
 from app.telemetry import current, log, metrics, new_id
 
 DAY = 86_400.0
+DEFAULT_CHANNEL = "API"
 MAX_OPEN = 5000
 STUCK_AFTER = 15 * 60
 """Seconds in the queue after which an intake does not proceed as it should."""
@@ -82,7 +83,6 @@ class Submission(msgspec.Struct, frozen=True, kw_only=True):
     customer: str
     customer_po: str
     content: IntakeContent
-    channel: str = "API"
 
 
 class QuoteAcceptance(msgspec.Struct, frozen=True, kw_only=True):
@@ -120,7 +120,7 @@ class IntakeCommands:
             known = (await self._store.by_key([key])).get(key)
             if known is not None:
                 return self._replayed(principal, known, digest)
-        target = self._target_of(principal, given)
+        target = self._target_of(principal, given.customer)
         return await self._store_checked(principal, self._received(principal, given, key, digest, target))
 
     async def accept_quote(self, principal: Principal, quote: Quote, given: QuoteAcceptance) -> OrderIntake:
@@ -177,7 +177,7 @@ class IntakeCommands:
             key=key.key,
             digest=digest,
             state=IntakeState.RECEIVED,
-            channel=given.channel,
+            channel=self._channel_of(principal),
             received=now,
             since=now,
             submitted_by=principal.subject,
@@ -342,11 +342,14 @@ class IntakeCommands:
         if not principal.sees(customer):
             raise InvalidInput("There is no such customer.")
 
-    def _target_of(self, principal: Principal, given: Submission) -> str:
+    def _channel_of(self, principal: Principal) -> str:
+        return self._settings.channels.get(principal.client, DEFAULT_CHANNEL)
+
+    def _target_of(self, principal: Principal, customer: str) -> str:
         targets = self._sources.order_targets
         if targets is None:
             raise NotSupported("None of the connected systems takes orders.")
-        target = targets.target_of(given.customer, given.channel)
+        target = targets.target_of(customer, self._channel_of(principal))
         if not principal.belongs_to(self._sources.connected[target].tenant):
             raise NotSupported("None of the connected systems takes orders.")
         return target

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal, Self
+from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
@@ -10,14 +10,17 @@ from app.settings.approvals import ApprovalSettings
 from app.settings.proofs import ProofSettings
 from app.settings.section import Section
 
+Channel = Annotated[str, Field(min_length=1, max_length=64)]
+
 
 class IntakeSettings(Section):
     """Order intake: in `intake.sqlite` under `data_dir`, or in PostgreSQL. Records are deleted after `keep_days`.
 
     `check_timeout` limits the checks before acceptance, of which `checks` are made. A purchase order number that the
     customer has used within `duplicate_po_days` holds an order. `concurrency` orders are posted at once to each source,
-    by each worker. A claim ends after `lease` seconds, which must be longer than a source's time limit. An order is
-    given up after `attempts` requests, or after `patience` seconds.
+    by each worker. `channels` are the channels of orders by the client that submits them; others come by `API`. A claim
+    ends after `lease` seconds, which must be longer than a source's time limit. An order is given up after `attempts`
+    requests, or after `patience` seconds.
     """
 
     store: Literal["sqlite", "postgres"] = "sqlite"
@@ -38,6 +41,7 @@ class IntakeSettings(Section):
     attempts: int = Field(default=20, ge=1, le=10_000)
     patience: float = Field(default=3 * 86_400.0, gt=0)
     max_lines: int = Field(default=1000, ge=1, le=100_000)
+    channels: dict[str, Channel] = {}
     proofs: ProofSettings = ProofSettings()
     approvals: ApprovalSettings = ApprovalSettings()
 

@@ -143,7 +143,7 @@ def test_example_of_the_documentation_is_the_graph_of_the_demo(tmp_path: Path):
     (tmp_path / "secrets" / "medusa-secret-key").write_text("sk_hidden")
     (tmp_path / EXAMPLE.name).write_text(EXAMPLE.read_text().replace("reg_01EXAMPLE", "reg_01"))
     example = load(tmp_path / EXAMPLE.name)
-    assert (example.domains, example.routes) == (demo.domains, demo.routes)
+    assert (example.domains, example.routes, example.intake.channels) == (demo.domains, demo.routes, demo.channels)
     assert example.sources.keys() == demo.sources.keys()
     for name, source in demo.sources.items():
         written = example.sources[name]
@@ -156,8 +156,8 @@ def test_welcome_says_which_system_takes_an_order(tmp_path: Path):
     said = welcome(settings_of(systems, tmp_path)).splitlines()
     start = said.index("Orders of `submitOrder` go to:")
     assert [line.split() for line in said[start + 2 : start + 6]] == [
-        ["commerce", "channel", "VENDURE"],
-        ["medusa", "channel", "MEDUSA"],
+        ["commerce", "client", "vendure-shop", "(./run", "token", "--subject", "vendure-shop", "...)"],
+        ["medusa", "client", "medusa-shop", "(./run", "token", "--subject", "medusa-shop", "...)"],
         ["odoo", "customers", "CUST-001*"],
         ["erp", "all", "others"],
     ]

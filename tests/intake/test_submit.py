@@ -9,8 +9,9 @@ from typing import Any
 import pytest
 
 from app.auth.principal import Role
+from app.cli.demo import SANDBOX_DOMAINS
 from app.sandbox import Sandbox
-from app.settings import DocumentSettings, IntakeSettings
+from app.settings import DocumentSettings, IntakeSettings, OrderDomain
 from tests.support.gateway import BUYER, CSR, OPERATIONS, OTHER_BUYER, Graph, gateway, signed
 
 PARTNER = signed(Role.PARTNER, "CUST-0001")
@@ -421,3 +422,26 @@ async def test_open_intakes_of_many_customers_cost_no_backend_call(ordering: Gra
     nodes = {one["number"]: one["openIntakes"] for one in found["customers"]["nodes"]}
     assert [nodes[f"CUST-{number:04d}"] for number in range(1, 5)] == [[{"key": f"k-{n}"}] for n in (1, 2, 3)] + [[]]
     assert costs[0] == costs[1] == {"customers": 1}
+
+
+async def test_order_goes_to_the_system_of_the_channel_of_its_client(dated_sandbox: Sandbox):
+    """Another subject of the same customer has no channel of its own."""
+    orders = OrderDomain(master="erp", write="erp", write_channels={"EDI": "edi"})
+    async with gateway(
+        dated_sandbox,
+        sources={"edi": {}},
+        domains=SANDBOX_DOMAINS.model_copy(update={"orders": orders}),
+        intake=IntakeSettings(channels={"edi-hub": "EDI", "a-csr": "PHONE"}),
+    ) as graph:
+        read = (
+            "query Read($id: ID!) { node(id: $id) { ... on OrderIntake { channel order { freshness { source } } } } }"
+        )
+        found: dict[str, tuple[str, str]] = {}
+        for client in ("edi-hub", "a-csr", "other"):
+            principal = signed(Role.BUYER, "CUST-0001", subject=client)
+            intake = (await submit(graph, order(f"channel-{client}"), principal))["intake"]
+            await settled(graph, intake["id"], "POSTED", principal=principal)
+            node = (await graph.data(read, {"id": intake["id"]}, principal=principal))["node"]
+            found[client] = (node["channel"], node["order"]["freshness"]["source"])
+        await graph.backends["erp"].delete("/sandbox/submitted-orders")
+    assert found == {"edi-hub": ("EDI", "edi"), "a-csr": ("PHONE", "erp"), "other": ("API", "erp")}
