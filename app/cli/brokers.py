@@ -17,8 +17,8 @@ from app.errors import ConfigurationError, StoreUnavailable
 
 if TYPE_CHECKING:
     from app.settings import Settings
-    from app.sources.brokers.set_aside import SetAsideMessages
     from app.sources.replica.store import SetAsideMessage
+    from app.sources.wiring import SetAsideMessages
 
 T = TypeVar("T")
 

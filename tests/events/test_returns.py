@@ -17,7 +17,7 @@ from app.settings import EventSettings
 from app.sources.node_ids import node_id
 from tests.intake.test_returns import DELIVERED, PARTIAL, change, decide, request, wanted
 from tests.support.gateway import BUYER, CSR, OTHER_BUYER, REP, TODAY, Graph
-from tests.support.intake import Dock, dock
+from tests.support.intake import IngestBench, ingest_bench
 
 UPDATES = """subscription ($after: Cursor, $order: OrderKey, $returns: [ID!]) {
   returnUpdates(after: $after, order: $order, returns: $returns) {
@@ -28,10 +28,10 @@ KNOWN = node_id("Return", "erp", "916356")
 
 
 @pytest.fixture
-async def docked(dated_sandbox: Sandbox) -> AsyncIterator[Dock]:
+async def bench(dated_sandbox: Sandbox) -> AsyncIterator[IngestBench]:
     """A gateway that polls the ERP of a sandbox of its own."""
     with start_sandbox(dated_sandbox.data_dir, today=TODAY) as moving:
-        async with dock(moving, events=EventSettings(poll=0.1, poll_webhooks=600)) as running:
+        async with ingest_bench(moving, events=EventSettings(poll=0.1, poll_webhooks=600)) as running:
             async with asyncio.timeout(120):
                 while await running.log.offset("source:erp") is None:
                     await asyncio.sleep(0.01)
@@ -55,12 +55,12 @@ async def update(socket: ClientConnection) -> dict[str, Any]:
     return json.loads(await socket.recv())["payload"]["data"]["returnUpdates"]
 
 
-async def changes(docked: Dock, principal: Any, since: str | None = None) -> dict[str, Any]:
-    return (await docked.graph.data(CHANGES, {"since": since}, principal=principal))["changes"]
+async def changes(bench: IngestBench, principal: Any, since: str | None = None) -> dict[str, Any]:
+    return (await bench.graph.data(CHANGES, {"since": since}, principal=principal))["changes"]
 
 
-async def test_subscriber_follows_a_return_from_request_to_credit(docked: Dock):
-    graph, since = docked.graph, (await changes(docked, BUYER))["cursor"]
+async def test_subscriber_follows_a_return_from_request_to_credit(bench: IngestBench):
+    graph, since = bench.graph, (await changes(bench, BUYER))["cursor"]
     async with (
         following(graph, BUYER, after=since) as all_of_them,
         following(graph, CSR, after=since, order={"number": DELIVERED}) as of_order,
@@ -90,16 +90,16 @@ async def test_subscriber_follows_a_return_from_request_to_credit(docked: Dock):
         assert (await update(resumed))["return"]["shipmentState"] == "CANCELLED"
 
 
-async def test_changes_are_those_of_the_callers_customers(docked: Dock):
-    since = (await changes(docked, BUYER))["cursor"]
-    requested = (await request(docked.graph, wanted()))["return"]
+async def test_changes_are_those_of_the_callers_customers(bench: IngestBench):
+    since = (await changes(bench, BUYER))["cursor"]
+    requested = (await request(bench.graph, wanted()))["return"]
     async with asyncio.timeout(120):
-        while not (found := (await changes(docked, BUYER, since))["changes"]):
+        while not (found := (await changes(bench, BUYER, since))["changes"]):
             await asyncio.sleep(0.01)
     node = {"number": requested["number"], "shipmentState": "REQUESTED", "creditState": "NONE"}
     assert found == [{"id": requested["id"], "kind": "RETURN", "outcome": "UPSERTED", "node": node}]
-    assert (await changes(docked, OTHER_BUYER, since))["changes"] == []
-    refused = await docked.graph.ask(CHANGES, {"since": since}, principal=REP)
+    assert (await changes(bench, OTHER_BUYER, since))["changes"] == []
+    refused = await bench.graph.ask(CHANGES, {"since": since}, principal=REP)
     assert [error["extensions"]["code"] for error in refused["errors"]] == ["FORBIDDEN"]
 
 
@@ -112,8 +112,8 @@ async def test_changes_are_those_of_the_callers_customers(docked: Dock):
         ({"order": {"number": "SO-0"}}, "INVALID_INPUT"),
     ],
 )
-async def test_absurd_arguments_are_refused_with_a_code(docked: Dock, variables: Any, code: str):
-    async with following(docked.graph, CSR, **variables) as socket:
+async def test_absurd_arguments_are_refused_with_a_code(bench: IngestBench, variables: Any, code: str):
+    async with following(bench.graph, CSR, **variables) as socket:
         message = json.loads(await socket.recv())
     errors = message["payload"] if message["type"] == "error" else message["payload"]["errors"]
     assert [error["extensions"]["code"] for error in errors] == [code]

@@ -113,7 +113,7 @@ def is_protocol(kind: Any) -> bool:
 
 
 async def test_ports_without_a_simulation_fail_and_call_no_backend():
-    nowhere = dict.fromkeys(("erp", "commerce", "logistics"), "http://127.0.0.1:1")
+    nowhere: dict[str, str] = dict.fromkeys(("erp", "commerce", "logistics"), "http://127.0.0.1:1")
     settings = Settings(sources=sandbox_sources(nowhere, "none"), domains=SANDBOX_DOMAINS)
     real = connect_all(settings)
     refused = set()

@@ -30,7 +30,8 @@ async def price(dated_sandbox: Sandbox) -> Decimal:
 
 
 def limited(**limits: Any) -> ApprovalSettings:
-    return ApprovalSettings(tiers=ONE_TIER.tiers, **{name: {"a-buyer": limit} for name, limit in limits.items()})
+    by_subject: dict[str, Any] = {name: {"a-buyer": limit} for name, limit in limits.items()}
+    return ApprovalSettings(tiers=ONE_TIER.tiers, **by_subject)
 
 
 def rules(intake: dict[str, Any]) -> list[str] | None:

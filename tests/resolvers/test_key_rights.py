@@ -41,6 +41,7 @@ KEYS: dict[str, tuple[str, str, Any, Any]] = {
         {"customer": {"number": "CUST-0001"}, "number": "C01-9999"},
     ),
     "QuoteKey.number": ("Quote.number", "quote", "QU-2001", "QU-9999"),
+    "ReturnKey.number": ("Return.number", "return", "RMA-16356", "RMA-99999"),
 }
 """Each key by a value that the graph shows: the field that shows it, the root field, a value, and an unknown one."""
 

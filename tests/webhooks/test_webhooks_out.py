@@ -176,7 +176,7 @@ async def test_returns_are_refused_to_a_partner_without_their_scope(partner: Par
     await partner.bind(RETURNS)
     await partner.events.record((), [_changed_return("916356", "CUST-0001")])
     disabled = await partner.state(EndpointState.DISABLED)
-    assert (partner.receiver.letters, "FORBIDDEN" in (disabled.reason or "")) == ([], True)
+    assert (partner.receiver.webhooks, "FORBIDDEN" in (disabled.reason or "")) == ([], True)
 
 
 def _changed_return(key: str, customer: str) -> ChangeEvent:
@@ -188,9 +188,11 @@ async def _returns_are_delivered(partner: Partner) -> None:
     await partner.bind(RETURNS)
     changed = [_changed_return("900047", "CUST-0362"), _changed_return("916356", "CUST-0001")]
     await partner.events.record((), changed)
-    (letter,) = await partner.receiver.until(1)
-    assert letter.said["type"] == "return.updated"
-    assert letter.said["data"] == {"returnUpdates": {"return": {"number": "RMA-16356", "shipmentState": "RECEIVED"}}}
+    (webhook,) = await partner.receiver.until(1)
+    assert webhook.payload["type"] == "return.updated"
+    assert webhook.payload["data"] == {
+        "returnUpdates": {"return": {"number": "RMA-16356", "shipmentState": "RECEIVED"}}
+    }
 
 
 async def test_source_that_is_away_costs_time_and_nothing_else(partner: Partner):

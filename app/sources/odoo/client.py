@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from decimal import Decimal
 from functools import cache
 from math import inf
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 import msgspec
 
@@ -154,7 +154,8 @@ class OdooClient:
                     value["custom"] = self._fields.of_values(
                         [(one, _own_value(one, record.get(one.key))) for one in own]
                     )
-            return msgspec.convert(values, list[_with_custom(row) if own else row])
+            kind = _with_custom(row) if own else row
+            return msgspec.convert(values, list[kind])
         except (msgspec.ValidationError, TypeError, KeyError) as error:
             raise SourceMalformed(self.source, detail=f"{call}: {type(error).__name__}: {error}"[:500]) from None
 
@@ -305,7 +306,7 @@ def _fields(row: type[OdooRow]) -> tuple[str, ...]:
 def _with_custom(row: type[R]) -> type[R]:
     """The row with the values of a deployment's own fields, which are no fields of Odoo's."""
     added = [("custom", CustomValues | None, None)]
-    return msgspec.defstruct(row.__name__, added, bases=(row,), frozen=True, kw_only=True)
+    return cast("type[R]", msgspec.defstruct(row.__name__, added, bases=(row,), frozen=True, kw_only=True))
 
 
 def _own_value(field: SourceField, value: Any) -> Any:
