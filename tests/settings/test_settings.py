@@ -272,8 +272,10 @@ BAD_FILES = {
     ),
     "rule with the name of the limit": (
         f'{TIER}[[intake.approvals.rules]]\nname = "spend_limit"',
-        "intake.approvals = '{...}': each rule has a name of its own, and none is "
-        "monthly_spend_limit, quarterly_spend_limit, spend_limit",
+        (
+            "intake.approvals = '{...}': each rule has a name of its own, and none is "
+            "monthly_spend_limit, quarterly_spend_limit, spend_limit"
+        ),
     ),
     "negative limit": (
         f"{TIER}[intake.approvals.limits]\nann = -1",
