@@ -144,12 +144,12 @@ class APIKeyAuthenticator:
         key = bearer(authorization)
         form = _FORM.fullmatch(key)
         if form is None or _check(key[:-_CHECK_LENGTH]) != form[3]:
-            raise Unauthenticated(REFUSED, detail="no API key: another form, or a wrong check")
+            raise Unauthenticated(REFUSED, detail="not an API key: wrong format or checksum")
         await self._refresh(REFRESH_INTERVAL)
         if form[1] not in self._known:
             await self._refresh(UNKNOWN_KEY_REFRESH_INTERVAL)
         if form[1] not in self._known:
-            raise Unauthenticated(REFUSED, detail="API key of nobody")
+            raise Unauthenticated(REFUSED, detail="unknown API key id")
         record, principal = self._known[form[1]]
         if not hmac.compare_digest(record.digest, digest_of(key)):
             raise Unauthenticated(REFUSED, detail=f"wrong secret for API key {record.id}")

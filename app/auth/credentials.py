@@ -44,7 +44,7 @@ def from_connection_init(payload: object) -> str | None:
     if len(found) > 1:
         raise Unauthenticated(SEVERAL, detail=f"{len(found)} credentials in connection_init")
     if not isinstance(found[0], str):
-        raise Unauthenticated(detail="the credential in connection_init is no text")
+        raise Unauthenticated(detail="the credential in connection_init is not a string")
     return found[0]
 
 

@@ -94,7 +94,7 @@ class Fetcher:
             if response.status_code != 200:
                 raise FetchFailed(f"{url}: answered {response.status_code}")
             if response.headers.get("content-encoding", "identity") != "identity":
-                raise FetchFailed(f"{url}: came packed, which was not asked for")
+                raise FetchFailed(f"{url}: the response is compressed, which was not requested")
             body = b""
             async for chunk in response.aiter_raw():
                 body += chunk

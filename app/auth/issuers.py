@@ -123,7 +123,7 @@ def _keys(key: str, name: str, settings: IssuerSettings, *, demo: bool, read: Re
     if isinstance(settings, AuthSettings) and settings.secret:
         given.append(OctKey.import_key(settings.secret.get_secret_value()))
     if settings.jwks_url and given:
-        raise ConfigurationError(f"{key}.jwks_url", settings.jwks_url, "stands beside keys that are given; keep one")
+        raise ConfigurationError(f"{key}.jwks_url", settings.jwks_url, "is set together with other keys; keep one")
     if given:
         return StaticKeySet(given)
     if settings.jwks_url:
@@ -145,7 +145,7 @@ async def _discovered(read: Read, issuer: str) -> tuple[Sequence[Key], float | N
     url = f"{issuer.rstrip('/')}{DISCOVERY}"
     content = (await read(url)).content
     if not isinstance(content, dict) or content.get("issuer") != issuer:
-        raise FetchFailed(f"{url}: speaks for another issuer than {issuer!r}")
+        raise FetchFailed(f"{url}: the discovery document names another issuer than {issuer!r}")
     address = content.get("jwks_uri")
     if not isinstance(address, str):
         raise FetchFailed(f"{url}: has no jwks_uri")

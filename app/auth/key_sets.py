@@ -175,13 +175,13 @@ def _public_key(member: Any) -> Key:
     if not isinstance(member, dict):
         raise TypeError("is no object")
     if member.get("kty") not in {"RSA", "EC", "OKP"}:
-        raise ValueError("is no public key")
+        raise ValueError("is not a public key")
     if member.get("use", "sig") != "sig":
         raise ValueError("is not for signatures")
     if "verify" not in member.get("key_ops", ["verify"]):
         raise ValueError("is not for verifying")
     if not isinstance(member.get("kid"), str | None):
-        raise TypeError("has a key id that is no text")
+        raise TypeError("has a key id that is not a string")
     if member["kty"] == "RSA" and _bits(member.get("n")) < MIN_RSA_BITS:
         raise ValueError(f"has fewer than {MIN_RSA_BITS} bits")
     public = {name: value for name, value in member.items() if name in {"kty", "kid", "alg", "n", "e", "crv", "x", "y"}}

@@ -38,7 +38,7 @@ def configured_audiences(settings: PolicySettings) -> Audiences:
 def scope_named(name: str, key: str) -> Scope:
     """The scope of that name. Raises ConfigurationError."""
     if name not in Scope.__members__:
-        raise ConfigurationError(key, name, f"is no scope; {did_you_mean(name, Scope.__members__)}")
+        raise ConfigurationError(key, name, f"is not a scope; {did_you_mean(name, Scope.__members__)}")
     return Scope[name]
 
 
@@ -47,7 +47,7 @@ def _roles(names: Iterable[str], key: str, known: Mapping[str, AnyRole]) -> set[
     for name in names:
         role = known.get(name)
         if role is None:
-            raise ConfigurationError(key, name, f"is no role; {did_you_mean(name, known)}")
+            raise ConfigurationError(key, name, f"is not a role; {did_you_mean(name, known)}")
         if isinstance(role, CustomRole):
             raise ConfigurationError(key, name, "is a role of [policy.roles]; name the scope in its own `scopes`")
         found.add(role)

@@ -67,7 +67,7 @@ class _Verifier:
         claims = jwt.decode(token, key, registry=self._registry).claims
         self._claims.validate(claims)
         if not math.isfinite(claims["exp"]):
-            raise ValueError("exp is no time")
+            raise ValueError("exp is not a timestamp")
         return claims
 
     async def _key(self, header: dict[str, Any]) -> Key:
@@ -77,10 +77,10 @@ class _Verifier:
         if algorithm not in self.issuer.algorithms:
             raise UnsupportedAlgorithmError(f"{str(algorithm)[:20]!r} is not allowed")
         if not isinstance(key_id, str | None) or len(key_id or "") > MAX_KEY_ID:
-            raise ValueError("kid is no name")
+            raise ValueError("kid is not a string")
         key = await self.issuer.keys.find(algorithm, key_id)
         if key is None:
-            raise ValueError("no key, or not one key, fits the header")
+            raise ValueError("no key, or more than one, matches the header")
         return key
 
 
@@ -129,7 +129,7 @@ class TokenAuthenticator:
         name = claims.get("iss")
         verifier = self._verifiers.get(name) if isinstance(name, str) else None
         if verifier is None:
-            raise ValueError("iss is nobody that is trusted")
+            raise ValueError("iss is not a configured issuer")
         return verifier, header
 
     async def warm(self) -> None:

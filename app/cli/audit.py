@@ -134,9 +134,7 @@ def _reader(config: Path | None, data_dir: Path | None) -> Any:
 
     path = settings_of(config, data_dir).data_dir / FILE
     if not path.is_file():
-        raise ConfigurationError(
-            "data_dir", str(path.parent), "no audit is kept there; name the folder with --data-dir"
-        )
+        raise ConfigurationError("data_dir", str(path.parent), "there is no audit log; name the folder with --data-dir")
     return SQLiteAuditReader(path)
 
 

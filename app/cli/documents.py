@@ -151,7 +151,7 @@ def check(
     count, problems = _with_publisher(config, data_dir, lambda store: store.check(client, _day(None)))
     if problems:
         raise _failed("\n".join(map(str, problems)))
-    print(f"checked: {count}, all as they should be")
+    print(f"checked: {count}, no problems")
 
 
 def check_against_documents(old: Path | None, config: Path | None, data_dir: Path | None) -> None:
@@ -173,7 +173,7 @@ def check_against_documents(old: Path | None, config: Path | None, data_dir: Pat
     try:
         before = build_schema(old.read_text(encoding="utf-8"), assume_valid=True) if old else None
     except (OSError, UnicodeDecodeError, GraphQLError) as error:
-        raise ConfigurationError("--from", str(old), f"is no schema that can be read ({error})") from None
+        raise ConfigurationError("--from", str(old), f"is not a readable schema ({error})") from None
     stored = run_with_store(settings, lambda store: store.all())
     answered = [one for one in stored if is_served(one, today)]
     lines: list[str] = []
@@ -186,10 +186,10 @@ def check_against_documents(old: Path | None, config: Path | None, data_dir: Pat
             print(f"not compatible: {text}")
     for one in answered:
         for field, day in deprecated_in(one, new).items() if not lines else ():
-            print(f"uses {field}, which goes on {day}: {_label(one)}")
+            print(f"uses {field}, which is removed on {day}: {_label(one)}")
     if lines:
         raise _failed("\n".join(lines))
-    print(f"{len(answered)} documents are answered as before")
+    print(f"{len(answered)} documents are compatible")
 
 
 def _label(one: StoredDocument) -> str:
@@ -206,7 +206,7 @@ def run_with_store(settings: Settings, work: Callable[[DocumentStore], Awaitable
         return run_with(connect_documents, settings, "documents", work)
     except StoreChanged:
         raise _failed(
-            "Somebody else changed documents at the same moment; nothing was written. Run it again."
+            "Another process changed documents at the same time; nothing was written. Run the command again."
         ) from None
 
 
@@ -261,7 +261,7 @@ def _day(text: str | None) -> date:
     try:
         return date.fromisoformat(text) if text else utc_now().date()
     except ValueError:
-        raise ConfigurationError("--on", text, "is no day; write it as 2027-06-01") from None
+        raise ConfigurationError("--on", text, "is not a date; write it as 2027-06-01") from None
 
 
 def _failed(text: str) -> typer.Exit:

@@ -59,7 +59,7 @@ def add(
     if not CLIENT.fullmatch(client):
         raise ConfigurationError("--client", client[:80], "must be the client that its credentials name")
     if not customers and RowReach.ALL not in map(row_reach, roles):
-        raise ConfigurationError("--customer", None, "name the accounts that it is told of, such as CUST-0001")
+        raise ConfigurationError("--customer", None, "name the customers whose events it receives, such as CUST-0001")
     made = Endpoint(
         id=f"ep_{secrets.token_hex(6)}",
         client=client,
@@ -253,7 +253,7 @@ async def _begin(settings: Settings, endpoint: Endpoint, after: str | None) -> N
             await events.read(after, 1)
         await events.commit_offset(endpoint.reader_name, after or await events.end())
     except InvalidCursor:
-        raise ConfigurationError("--after", after, "is no cursor of an event log; see ./run events list") from None
+        raise ConfigurationError("--after", after, "is not a cursor of an event log; see ./run events list") from None
     except StoreUnavailable as error:
         raise ConfigurationError("events.store", settings.events.store, f"cannot be used: {error.detail}") from None
     finally:
@@ -293,7 +293,9 @@ def _with_store(settings: Settings, work: Callable[[EndpointStore], Awaitable[T]
     try:
         return run_with(connect_endpoints, settings, "events", work)
     except StoreChanged:
-        raise ConfigurationError("endpoints", "changed", "somebody else changed one just now; run it again") from None
+        raise ConfigurationError(
+            "endpoints", "changed", "another process changed an endpoint at the same time; run the command again"
+        ) from None
 
 
 def _unknown(id: str) -> ConfigurationError:

@@ -43,12 +43,12 @@ def list_events(
     try:
         lost, entries = _with_log(config, data_dir, found)
     except InvalidCursor:
-        raise ConfigurationError("--after", after, "is no cursor of an event log") from None
+        raise ConfigurationError("--after", after, "is not a cursor of an event log") from None
     if json:
         _print_json({"lost": lost, "updates": entries})
         return
     if lost:
-        print(f"Updates after that cursor are gone: {lost}. These are the oldest that are kept.")
+        print(f"Updates after that cursor were deleted: {lost}. The oldest stored updates follow.")
     columns = ("recordedAt", "kind", "source", "key", "status", "customer")
     rows = [(*(one["update"].get(name) for name in columns), one["cursor"]) for one in entries]
     print_table([_head(*columns, "cursor"), *rows])
@@ -107,7 +107,7 @@ def replay(
     count = _with_log(config, data_dir, lambda log: log.replay(numbers or None))
     print(f"replayed: {count}")
     if numbers and count < len(set(numbers)):
-        print("The other numbers are no dead letters; see ./run events dead")
+        print("The other numbers are not dead letters; see ./run events dead")
         raise typer.Exit(1)
 
 

@@ -236,7 +236,7 @@ class GraphQLService:
         """Prepare a subscription. Raises RequestError."""
         operation = self._engine.prepare(await self._documents.find(request, principal))
         if operation.kind is not OperationType.SUBSCRIPTION:
-            raise RequestError("This document is no subscription.")
+            raise RequestError("This document is not a subscription.")
         return operation
 
     def stream(self, operation: Operation, principal: Principal, feed: Any) -> AsyncGenerator[Any, None]:

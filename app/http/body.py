@@ -19,7 +19,7 @@ class Decompressor:
     def __init__(self, source: str, encoding: str, limit: int) -> None:
         encoding = encoding.strip().lower()
         if encoding not in _PLAIN and encoding not in _PACKED:
-            raise SourceMalformed(source, detail=f"unasked content encoding {encoding[:50]!r}")
+            raise SourceMalformed(source, detail=f"unrequested content encoding {encoding[:50]!r}")
         self._source = source
         self._limit = limit
         self._packed = encoding in _PACKED

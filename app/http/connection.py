@@ -208,7 +208,7 @@ class HTTPConnection(asyncio.Protocol):
             self._parser.feed_data(data)
         except (httptools.HttpParserError, httptools.HttpParserUpgrade) as error:
             if not self._done:
-                self._fail(ConnectionBroken(f"not the HTTP that was expected: {error}"))
+                self._fail(ConnectionBroken(f"malformed HTTP: {error}"))
                 return
             self._keep = False
         if self._exchange is None:
@@ -219,7 +219,7 @@ class HTTPConnection(asyncio.Protocol):
             if self._received > MAX_HEAD_BYTES:
                 self._fail(UnacceptableResponse(f"the head of the response exceeds {MAX_HEAD_BYTES} bytes"))
         elif self._received > 8 * exchange.limit + MAX_HEAD_BYTES:
-            self._fail(BodyTooLarge("more framing than body"))
+            self._fail(BodyTooLarge("chunk framing exceeds the body"))
         elif exchange.streamed:
             self._deliver(exchange)
 

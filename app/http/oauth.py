@@ -181,7 +181,7 @@ class OAuthSignIn(SessionSignIn):
             raise SourceRejected(self.source, status=401, detail=detail)
         token = response.decode(TokenResponse)
         if token.token_type.lower() != "bearer" or token.expires_in <= 0:
-            raise SourceMalformed(self.source, detail="the token endpoint gave no bearer token that lasts")
+            raise SourceMalformed(self.source, detail="the token endpoint returned no bearer token with a lifetime")
         try:
             session = {"authorization": f"Bearer {printable(token.access_token)}"}
         except ValueError:

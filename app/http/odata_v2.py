@@ -92,7 +92,7 @@ def parse_date(text: str | None) -> datetime | None:
     try:
         return _EPOCH + timedelta(milliseconds=int(match[1]))
     except OverflowError:
-        raise ValueError("a date beyond the calendar") from None
+        raise ValueError("a date out of range") from None
 
 
 class ODataV2:

@@ -348,10 +348,10 @@ class IntakeCommands:
     def _target_of(self, principal: Principal, customer: str) -> str:
         targets = self._sources.order_targets
         if targets is None:
-            raise NotSupported("None of the connected systems takes orders.")
+            raise NotSupported("None of the connected systems accepts orders.")
         target = targets.target_of(customer, self._channel_of(principal))
         if not principal.belongs_to(self._sources.connected[target].tenant):
-            raise NotSupported("None of the connected systems takes orders.")
+            raise NotSupported("None of the connected systems accepts orders.")
         return target
 
     def _replayed(self, principal: Principal, known: OrderIntake, digest: str) -> OrderIntake:

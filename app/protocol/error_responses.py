@@ -44,9 +44,9 @@ async def routing_error(_: Request, problem: Exception) -> Response:
     status = problem.status_code if isinstance(problem, HTTPException) else 500
     headers = problem.headers if isinstance(problem, HTTPException) else None
     if status == 404:
-        return error_response(NotFound("There is nothing at this path; GraphQL is at /graphql."))
+        return error_response(NotFound("Not found. GraphQL is served at /graphql."))
     if status == 405:
-        return error_response(MethodNotAllowed("This path does not have that method."), dict(headers or {}))
+        return error_response(MethodNotAllowed("Method not allowed on this path."), dict(headers or {}))
     return Response(error_body(RequestError("The request cannot be served.")), status, headers, "application/json")
 
 

@@ -21,7 +21,7 @@ def listen(settings: Settings) -> socket.socket:
         listener.bind(address)
         listener.listen(BACKLOG)
     except socket.gaierror:
-        raise ConfigurationError("server.host", host, "is no address of this machine, such as 127.0.0.1") from None
+        raise ConfigurationError("server.host", host, "is not an address of this machine, such as 127.0.0.1") from None
     except OSError as error:
         cure = f"cannot listen on {host}:{port} ({error.strerror}); stop what does, or choose another port"
         raise ConfigurationError("server.port", port, cure) from None

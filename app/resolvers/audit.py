@@ -71,7 +71,7 @@ async def audit_events(
 ) -> Connection[AuditEvent]:
     """Root: entries of the audit, the latest first."""
     if ctx.ledger is None:
-        raise NotSupported("No audit is kept here.")
+        raise NotSupported("The audit log is disabled.")
     query = _audit_query(filter or AuditFilter())
     scope = ListScope("auditEvents", query)
     page = scope.page(first, after, count=False)

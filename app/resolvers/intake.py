@@ -227,7 +227,7 @@ def command_problem(error: TradegraphError, path: tuple[str, ...]) -> IntakeProb
 def commands_of(ctx: Context) -> IntakeCommands:
     """The commands of order intake. Raises NotSupported where no source takes orders."""
     if ctx.intake is None:
-        raise NotSupported("Orders are not taken here.")
+        raise NotSupported("This server accepts no orders.")
     return ctx.intake
 
 

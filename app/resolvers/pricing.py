@@ -90,7 +90,7 @@ async def price_and_availability(ctx: Context, customer: CustomerKey, lines: Seq
     prices = await prices_read
     _report_unexpected([*found, *prices, *stock.values()])
     for source in {one.source for one in relations.values() if isinstance(one, SourceError)}:
-        note_incomplete(source, ctx.now, f"{source} did not tell of related items: substitutes are not included.")
+        note_incomplete(source, ctx.now, f"{source} returned no related items: substitutes are not included.")
     return [
         _answer(draft, price, stock.get(draft.item.sku) if draft.item else None, relations)
         for draft, price in zip(drafts, prices, strict=True)

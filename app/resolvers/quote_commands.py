@@ -143,7 +143,7 @@ async def decide(ctx: Context, input: DecideQuoteInput) -> QuotePayload:
 
 async def _accept(ctx: Context, quote: Quote, input: DecideQuoteInput) -> OrderIntake:
     if ctx.intake is None:
-        raise NotSupported("Orders are not taken here.")
+        raise NotSupported("This server accepts no orders.")
     content = IntakeContent(
         ship_to=input.ship_to,
         requested_date=input.requested_date,

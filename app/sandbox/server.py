@@ -179,7 +179,7 @@ def _inject(kind: str, right: ReadReply) -> ReadReply:
     if kind == "429":
         reply = problem(429, "Too many requests")
     elif kind == "500":
-        reply = problem(500, "The sandbox was told to fail")
+        reply = problem(500, "Injected fault")
     elif kind in ("refuse", "hold"):
         refusal = contract_orders.Refusal(title="The order is refused", status=422, code="RULE", held=kind == "hold")
         reply = ReadReply(422, _encode(refusal), "application/problem+json")

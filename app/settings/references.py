@@ -37,7 +37,7 @@ def check_roles(settings: Settings) -> None:
     for key, names in named.items():
         for name in names:
             if name not in known:
-                raise ConfigurationError(key, name, f"is no role; {did_you_mean(name, known)}")
+                raise ConfigurationError(key, name, f"is not a role; {did_you_mean(name, known)}")
 
 
 def check_lease(settings: Settings) -> None:

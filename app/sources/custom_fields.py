@@ -148,7 +148,7 @@ def _check(setting: str, source: str, key: str, one: FieldSettings, settings: Se
             f"{setting}.{source}", key, f"vendor '{vendor}' has no fields of {one.type}; {able} do"
         )
     if not re.fullmatch(form, key):
-        raise ConfigurationError(f"{setting}.{source}", key, f"is no name of a field of vendor '{vendor}'")
+        raise ConfigurationError(f"{setting}.{source}", key, f"is not a field name of vendor '{vendor}'")
     serving = tuple(_serving(DOMAINS[one.type], settings))
     if source not in serving:
         cure = f"its rows of {one.type} are never read; name one of {', '.join(serving) or 'none'}, or add a route"

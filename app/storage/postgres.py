@@ -43,7 +43,9 @@ class PostgresDatabase:
             raise ConfigurationError("postgres.url", None, cure)
         self._url = settings.url.get_secret_value()
         if not self._url.startswith(("postgresql://", "postgres://")):
-            raise ConfigurationError("postgres.url", "(hidden)", "is no address of a PostgreSQL; write postgresql://")
+            raise ConfigurationError(
+                "postgres.url", "(hidden)", "is not the address of a PostgreSQL; write postgresql://"
+            )
         self._settings = settings
         self._name = name
         self._migrations = migrations
@@ -106,7 +108,7 @@ class PostgresDatabase:
                 reset=_keep_session,
             )
         except ValueError:  # Its message quotes the address.
-            raise ConfigurationError("postgres.url", "(hidden)", "is no address of a PostgreSQL") from None
+            raise ConfigurationError("postgres.url", "(hidden)", "is not the address of a PostgreSQL") from None
 
     async def _migrate(self, connection: Connection) -> None:
         known = len(self._migrations)

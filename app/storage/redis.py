@@ -49,7 +49,7 @@ def connect(settings: RedisSettings, *, timeout: float | None = None) -> Redis:
             retry=Retry(NoBackoff(), 0),
         )
     except ValueError:
-        cure = "is no address of a Redis; write redis://, rediss:// or unix://"
+        cure = "is not the address of a Redis server; write redis://, rediss:// or unix://"
         raise ConfigurationError("redis.url", "(hidden)", cure) from None
 
 

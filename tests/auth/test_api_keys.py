@@ -154,19 +154,19 @@ def test_keys_are_of_one_form_and_none_like_another():
 async def test_wrong_keys_are_refused_with_one_sentence(door: APIKeyAuthenticator, store: KeyStore):
     key, record = await added(store)
     other, foreign = await added(store, "globex")
-    assert await refusal(door, key[:-1]) == "no API key: another form, or a wrong check"
-    assert await refusal(door, key + "0") == "no API key: another form, or a wrong check"
+    assert await refusal(door, key[:-1]) == "not an API key: wrong format or checksum"
+    assert await refusal(door, key + "0") == "not an API key: wrong format or checksum"
     assert await refusal(door, key[:20] + ("A" if key[20] != "A" else "B") + key[21:]) == (
-        "no API key: another form, or a wrong check"
+        "not an API key: wrong format or checksum"
     )
-    assert await refusal(door, key[:16] + key[16:].swapcase()) == "no API key: another form, or a wrong check"
+    assert await refusal(door, key[:16] + key[16:].swapcase()) == "not an API key: wrong format or checksum"
     assert await refusal(door, resealed(key, "0" * 43)) == f"wrong secret for API key {record.id}"
     assert await refusal(door, resealed(other, key[16:-6])) == f"wrong secret for API key {foreign.id}"
-    assert await refusal(door, new_key()[1]) == "API key of nobody"
-    assert await refusal(door, "tg_") == "no API key: another form, or a wrong check"
-    assert await refusal(door, "tg_" + "a" * 65536) == "no API key: another form, or a wrong check"
-    assert await refusal(door, key.replace("tg_", "tg_' OR 1=1 --")) == "no API key: another form, or a wrong check"
-    assert await refusal(door, f"{key}\n{key}") == "no API key: another form, or a wrong check"
+    assert await refusal(door, new_key()[1]) == "unknown API key id"
+    assert await refusal(door, "tg_") == "not an API key: wrong format or checksum"
+    assert await refusal(door, "tg_" + "a" * 65536) == "not an API key: wrong format or checksum"
+    assert await refusal(door, key.replace("tg_", "tg_' OR 1=1 --")) == "not an API key: wrong format or checksum"
+    assert await refusal(door, f"{key}\n{key}") == "not an API key: wrong format or checksum"
 
 
 async def test_key_ends_when_it_expires(door: APIKeyAuthenticator, store: KeyStore, clock: Clock):
@@ -203,7 +203,7 @@ async def test_new_key_opens_at_once_and_made_up_ones_cause_ten_questions_a_seco
     assert (await door.authenticate(f"Bearer {key}")).client == "acme"
     for clock.seconds, asked in [(0.1, 2), (0.15, 2), (0.2, 3), (0.25, 3), (0.31, 4)]:
         for _ in range(20):
-            assert await refusal(door, new_key()[1]) == "API key of nobody"
+            assert await refusal(door, new_key()[1]) == "unknown API key id"
         assert flaky.asked == asked
 
 
@@ -259,12 +259,12 @@ async def test_file_is_its_owners_and_holds_no_key(file: SQLiteKeys, tmp_path: P
 
 async def test_new_store_has_no_keys(store: KeyStore, clock: Clock):
     assert (await store.generation(), [*(await store.all())[1]]) == (0, [])
-    assert await refusal(opened(store, clock), new_key()[1]) == "API key of nobody"
+    assert await refusal(opened(store, clock), new_key()[1]) == "unknown API key id"
 
 
 async def test_store_without_a_file_has_no_keys_and_makes_none(file: SQLiteKeys, tmp_path: Path):
     door = APIKeyAuthenticator(file)
-    assert await refusal(door, new_key()[1]) == "API key of nobody"
+    assert await refusal(door, new_key()[1]) == "unknown API key id"
     await file.used({"a": NOW})
     assert await file.revoke(["a"], now=NOW) == 0
     assert files(tmp_path) == []

@@ -98,7 +98,7 @@ async def test_streams_follow_the_policy_of_the_deployment(dated_sandbox: Sandbo
 @pytest.mark.parametrize(("role", "problems"), [
     ("branch_manager", []),
     ("showroom", ["OrderTotals.margin is not for showroom; leave it out"]),
-    ("site_buyer", ["site_buyer is no role of this deployment; add the document with another"]),
+    ("site_buyer", ["site_buyer is not a role of this deployment; add the document with another"]),
 ])  # fmt: skip
 async def test_published_documents_are_checked_by_the_policy_of_the_deployment(role: str, problems: list[str]) -> None:
     text = f"query Margin {MARGIN}"

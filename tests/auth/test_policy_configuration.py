@@ -136,7 +136,7 @@ HOLES = {
     "cost for all by a star": (
         {"scopes": {"COST": {"add": ["*"]}}},
         (
-            "policy.scopes.COST.add = '*': is no role; known here: admin, agent, buyer, buyer_admin, csr, csr_lead, "
+            "policy.scopes.COST.add = '*': is not a role; known here: admin, agent, buyer, buyer_admin, csr, csr_lead, "
             "finance, operations, partner, sales_rep"
         ),
     ),
@@ -188,7 +188,7 @@ HOLES = {
     ),
     "unknown scope": (
         {"scopes": {"PRISES": {"add": ["csr"]}}},
-        "policy.scopes.PRISES = 'PRISES': is no scope; did you mean 'PRICES'?",
+        "policy.scopes.PRISES = 'PRISES': is not a scope; did you mean 'PRICES'?",
     ),
     "added and removed": (
         {"scopes": {"COST": {"add": ["csr"], "remove": ["csr"]}}},
@@ -200,7 +200,7 @@ HOLES = {
     ),
     "unknown scope of a role": (
         own(scopes=["ORDER"]),
-        "policy.roles.kiosk.scopes = 'ORDER': is no scope; did you mean 'ORDERS'?",
+        "policy.roles.kiosk.scopes = 'ORDER': is not a scope; did you mean 'ORDERS'?",
     ),
     "mask of an object": (
         {"masks": {"Item.cost": {"mask": "HIDDEN", "whole": "COST"}}},
@@ -213,7 +213,7 @@ HOLES = {
     "mask of an unknown field": (
         {"masks": {"Shipment.trackingNumbr": {"mask": "NONE"}}},
         (
-            "policy.masks.\"Shipment.trackingNumbr\" = 'NONE': is no field of the schema; did you mean "
+            "policy.masks.\"Shipment.trackingNumbr\" = 'NONE': is not a field of the schema; did you mean "
             "'Shipment.trackingNumber'?"
         ),
     ),
@@ -238,8 +238,8 @@ WRONG = {
     'roles.boss]\ndescription = "x"\nreach = "partner"': "policy.roles.boss.reach = 'partner': should be 'all', "
     "'assigned' or 'own'",
     'scope.COST]\nadd = ["csr"]': "policy.scope = '{...}': unknown setting; did you mean 'scopes'?",
-    'scopes.COST]\n[limits]\nintrospection = ["boss"]': "limits.introspection = 'boss': is no role; known here: admin, "
-    "agent, buyer, buyer_admin, csr, csr_lead, finance, operations, partner, sales_rep",
+    'scopes.COST]\n[limits]\nintrospection = ["boss"]': "limits.introspection = 'boss': is not a role; known here: "
+    "admin, agent, buyer, buyer_admin, csr, csr_lead, finance, operations, partner, sales_rep",
 }
 
 

@@ -296,7 +296,7 @@ WRONG_SETTINGS = {
     ),
     "keys in two places": (
         {"jwks_url": "https://login.example.com/keys"},
-        "auth.jwks_url = 'https://login.example.com/keys': stands beside keys that are given; keep one",
+        "auth.jwks_url = 'https://login.example.com/keys': is set together with other keys; keep one",
     ),
     "unknown role": (
         {"roles": ("wizard",)},

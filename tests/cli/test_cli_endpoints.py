@@ -114,7 +114,7 @@ def test_endpoint_begins_at_the_end_of_the_log_or_after_a_cursor(endpoints: Endp
     endpoints("pause", made)
     assert endpoints("resume", made, "--after", str(first)).stdout == f"active: {made}\n"
     assert asyncio.run(run(made)) == [first]
-    with pytest.raises(ConfigurationError, match="is no cursor of an event log"):
+    with pytest.raises(ConfigurationError, match="is not a cursor of an event log"):
         endpoints("resume", made, "--after", "made up")
 
 
@@ -122,7 +122,7 @@ REFUSED = [
     pytest.param({"url": "https://10.0.0.1/"}, "10.0.0.1 is not a public address", id="a private address"),
     pytest.param({"url": "http://93.184.215.14/"}, "only https", id="plain http"),
     pytest.param({"url": "https://user:pw@example.com/"}, "without a user", id="a password"),
-    pytest.param({"text": "query Q { me { subject } }"}, "is no subscription", id="a query"),
+    pytest.param({"text": "query Q { me { subject } }"}, "is not a subscription", id="a query"),
     pytest.param({"text": "{ nobody }"}, "is not published for this client", id="an unknown document"),
     pytest.param({"client": "globex"}, "is not published for this client", id="anothers document"),
 ]
@@ -141,7 +141,7 @@ def test_what_could_not_be_delivered_is_refused(endpoints: Endpoints, changed: d
         ("--variables", '{"customer": 7}', "cannot be run|does not take these variables"),
         ("--variables", "[]", "must be a JSON object"),
         ("--role", "boss", "choose from"),
-        ("--after", "made up", "is no cursor"),
+        ("--after", "made up", "is not a cursor"),
     ],
 )
 def test_wrong_option_is_refused(endpoints: Endpoints, option: str, value: str, why: str):

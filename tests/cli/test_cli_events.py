@@ -90,11 +90,11 @@ def test_updates_after_a_cursor_are_listed(events: Events):
 def test_cursor_of_another_log_is_reported_as_lost(events: Events, tmp_path: Path):
     (foreign,) = recorded(Events(tmp_path / "other"), "X")
     recorded(events, "A")
-    assert events("list", "--after", foreign).stdout.startswith("Updates after that cursor are gone: OTHER_LOG.")
+    assert events("list", "--after", foreign).stdout.startswith("Updates after that cursor were deleted: OTHER_LOG.")
 
 
 def test_garbage_for_a_cursor_is_refused(events: Events):
-    with pytest.raises(ConfigurationError, match="--after = 'garbage': is no cursor of an event log"):
+    with pytest.raises(ConfigurationError, match="--after = 'garbage': is not a cursor of an event log"):
         events("list", "--after", "garbage")
 
 

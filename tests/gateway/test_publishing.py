@@ -103,7 +103,7 @@ def test_folder_gives_its_graphql_files_alone(tmp_path: Path):
     ("name", "content", "told"),
     [
         ("m.json", "{\n  broken", "m.json:2: is neither .graphql nor JSON"),
-        ("m.json", [GOOD], "m.json:1: is no manifest"),
+        ("m.json", [GOOD], "m.json:1: is not a manifest"),
         ("m.json", apollo(version=2), "m.json:1: is of another format"),
         ("m.json", apollo(operations={}), "m.json:1: is of another format"),
         ("m.json", apollo({"id": SHA}), "m.json:1: has an entry without"),
@@ -270,7 +270,7 @@ async def test_alias_of_another_text_is_refused(tmp_path: Path):
         (("publish", "--client", "acme"), "--client = 'acme': has no drafts"),
         (("publish", "--client", "acme", "--id", "x"), "--client = 'acme': has no such document as x"),
         (("retire", "--client", "acme"), "name documents by --id, or --app-version"),
-        (("retire", "--client", "acme", "--id", "x", "--on", "soon"), "--on = 'soon': is no day"),
+        (("retire", "--client", "acme", "--id", "x", "--on", "soon"), "--on = 'soon': is not a date"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, tuple) else None,
 )
@@ -441,6 +441,6 @@ async def test_schema_check_names_document_client_and_contact(tmp_path: Path):
     await store.close()
     assert await cli(tmp_path, "schema", "check", "--against", "documents") == (
         0,
-        "1 documents are answered as before\n",
+        "1 documents are compatible\n",
         "",
     )

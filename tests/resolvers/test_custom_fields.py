@@ -242,7 +242,7 @@ REFUSED: dict[str, tuple[dict[str, Any], str]] = {
         {"type": "Query"},
         "fields[0].type = 'Query': cannot have fields; known here: Customer, Item, Order, Shipment",
     ),
-    "scope": ({"scope": "COSTS"}, "fields[0].scope = 'COSTS': is no scope; did you mean 'COST'?"),
+    "scope": ({"scope": "COSTS"}, "fields[0].scope = 'COSTS': is not a scope; did you mean 'COST'?"),
     "volatility": (
         {"volatility": "VOL"},
         (

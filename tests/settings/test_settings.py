@@ -119,7 +119,7 @@ trusted_roles = ["{role}"]
 def test_unknown_role_is_refused_with_those_there_are(file: Path):
     file.write_text('[documents]\ntrusted_roles = ["csr_boss"]\n')
     assert refusal(file) == (
-        "documents.trusted_roles = 'csr_boss': is no role; known here: admin, agent, buyer, buyer_admin, csr, "
+        "documents.trusted_roles = 'csr_boss': is not a role; known here: admin, agent, buyer, buyer_admin, csr, "
         "csr_lead, finance, operations, partner, sales_rep"
     )
 
@@ -283,7 +283,7 @@ BAD_FILES = {
     ),
     "tier of an unknown role": (
         TIER.replace("buyer_admin", "boss"),
-        "intake.approvals.tiers = 'boss': is no role; known here: " + ", ".join(sorted(Role)),
+        "intake.approvals.tiers = 'boss': is not a role; known here: " + ", ".join(sorted(Role)),
     ),
     "approvals without prices": (
         f'[intake]\nchecks = ["item"]\n{TIER}',

@@ -278,11 +278,11 @@ REFUSED = {
     ),
     "key": (
         {"sources": {"commerce": "cost centre } orders {"}},
-        "fields[0].sources.commerce = 'cost centre } orders {': is no name of a field of vendor 'vendure'",
+        "fields[0].sources.commerce = 'cost centre } orders {': is not a field name of vendor 'vendure'",
     ),
     "control": (
         {"sources": {"erp": "a\0b"}},
-        "fields[0].sources.erp = 'a\\x00b': is no name of a field of vendor 'rest'",
+        "fields[0].sources.erp = 'a\\x00b': is not a field name of vendor 'rest'",
     ),
     "same key": (
         {"sources": {"erp": "x"}, "before": "x"},

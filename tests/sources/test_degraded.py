@@ -279,5 +279,5 @@ async def test_unavailable_substitutes_are_reported_as_missing(graph: Graph):
         "This item is no longer sold; whether there are substitutes cannot be told now.",
     )
     (told,) = [one for one in answer["extensions"]["freshness"] if one["source"] == "erp"]
-    assert told["reason"] == "erp did not tell of related items: substitutes are not included."
+    assert told["reason"] == "erp returned no related items: substitutes are not included."
     assert told["degraded"] is True

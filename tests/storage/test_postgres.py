@@ -156,7 +156,7 @@ async def test_a_wrong_address_is_a_configuration_error_without_its_password(url
     with pytest.raises(ConfigurationError) as refused:
         async with PostgresDatabase(settings(url), "parts", ()).connection():
             pass
-    assert refused.value.message.startswith("postgres.url = '(hidden)': is no address of a PostgreSQL")
+    assert refused.value.message.startswith("postgres.url = '(hidden)': is not the address of a PostgreSQL")
     assert "s3cret" not in repr(refused.value)
 
 

@@ -253,7 +253,7 @@ async def test_endless_answer_is_not_read_to_its_end():
             b"HTTP/1.1 200 OK\r\nx: " + b"y" * 100_000,
             "UnacceptableResponse: more than 256 headers, or 65536 bytes of them",
         ),
-        (b"SSH-2.0-OpenSSH_9.6\r\n", "ConnectionBroken: not the HTTP that was expected: Expected HTTP/"),
+        (b"SSH-2.0-OpenSSH_9.6\r\n", "ConnectionBroken: malformed HTTP: Expected HTTP/"),
     ],
     ids=["silence", "a head without end", "another protocol"],
 )

@@ -232,7 +232,7 @@ async def test_status_410_disables_the_endpoint_with_a_reason(partner: Partner):
         (SHIPMENTS, {"variables": {"customer": 7}}, "Variable '$customer' has invalid value"),
         (SHIPMENTS, {"roles": ("finance",)}, "FORBIDDEN"),
         (STOCK, {}, "hints of stock"),
-        ("query Q { me { subject } }", {}, "is no subscription"),
+        ("query Q { me { subject } }", {}, "is not a subscription"),
     ],
     ids=["anothers document", "anothers customer", "wrong variables", "not its right", "stock", "a query"],
 )

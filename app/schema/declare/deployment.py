@@ -39,7 +39,7 @@ def apply_policy(schema: GraphQLSchema, settings: PolicySettings, audiences: Aud
     for name, mask in settings.masks.items():
         key = f'policy.masks."{name}"'
         if name not in fields:
-            raise ConfigurationError(key, mask.mask, f"is no field of the schema; {did_you_mean(name, fields)}")
+            raise ConfigurationError(key, mask.mask, f"is not a field of the schema; {did_you_mean(name, fields)}")
         _change_mask(fields[name], mask, key)
 
 

@@ -126,7 +126,7 @@ def found(name: str, declared: Declarations) -> Key:
     if len(further) == 1:
         return further[0]
     several = ", ".join(".".join(key) for key in further)
-    cure = f"is one of several: {several}" if further else "is no field of the schema"
+    cure = f"is one of several: {several}" if further else "is not a field of the schema"
     raise ConfigurationError("field", name, f"{cure}; name it as Type.field")
 
 

@@ -100,7 +100,7 @@ class LocalFolder:
 
     def _prepare(self) -> None:
         if not self._root.is_dir():
-            raise FileNotFoundError(f"{self._root} is no folder")
+            raise FileNotFoundError(f"{self._root} is not a folder")
         for name in FOLDERS:
             (self._root / name).mkdir(exist_ok=True)
 

@@ -82,7 +82,7 @@ class FileOrderWriter:
         await self.folder.make(f"{self.options.folder}-cancelled")
         received = f"{self.options.folder}/{order.id}"
         if not await self.folder.rename(received, f"{self.options.folder}-cancelled/{order.id}"):
-            raise OrderNotAccepted(detail="the other side has taken the file")
+            raise OrderNotAccepted(detail="the receiver has fetched the file already")
         await self._record(order.key, order.id, CANCELLED)
 
     async def _recorded(self, key: str) -> tuple[str, str | None]:

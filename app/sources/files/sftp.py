@@ -185,4 +185,6 @@ def _credentials(source: str, settings: SourceSettings, library: Any) -> tuple[s
     try:
         return None, [library.import_private_key(given["private_key"])]
     except (library.KeyImportError, library.KeyEncryptionError):
-        raise ConfigurationError(f"{key}.private_key", "[hidden]", "is no private key without a passphrase") from None
+        raise ConfigurationError(
+            f"{key}.private_key", "[hidden]", "is not a private key without a passphrase"
+        ) from None

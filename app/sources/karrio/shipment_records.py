@@ -109,7 +109,7 @@ class Parcel(msgspec.Struct, frozen=True):
 
 
 class WireEvent(msgspec.Struct, frozen=True):
-    """A step as the carrier told it: a day, a time of day, no zone, and no status in GraphQL."""
+    """A step from the carrier: a date and a local time without a zone; GraphQL gives no status."""
 
     date: str | None = None
     time: str | None = None
@@ -119,7 +119,7 @@ class WireEvent(msgspec.Struct, frozen=True):
 
 
 class TrackerInfo(msgspec.Struct, frozen=True):
-    """What else the carrier told."""
+    """Further data from the carrier."""
 
     signed_by: str | None = None
     carrier_tracking_link: str | None = None
@@ -154,7 +154,11 @@ class WireShipment(msgspec.Struct, frozen=True):
 
 
 class KarrioShipmentMapping:
-    """Turns shipments of one Karrio server into records."""
+    """Maps shipments of one Karrio server, with their trackers, to records.
+
+    Weights and lengths are in the parcel's own units. Carrier events have a local time without a zone, which is read
+    in `options.zone`. A status without a mapping is UNKNOWN and counted.
+    """
 
     def __init__(self, source: str, options: KarrioOptions, fields: SourceFields = NO_FIELDS) -> None:
         self._source = source
@@ -164,10 +168,12 @@ class KarrioShipmentMapping:
         self._event_statuses = {**EVENT_STATUSES, **options.event_statuses}
 
     def order_of(self, wire: WireShipment) -> str | None:
+        """The order number: of `options.order_field`, else of the metadata key; None if neither is set."""
         field = wire.reference if self._options.order_field == "reference" else wire.order_id
         return field or _text(wire.metadata.get(self._options.metadata_order))
 
     def shipment(self, wire: WireShipment, now: datetime) -> Shipment:
+        """The shipment, read at `now`; its status follows the newest event."""
         tracker = wire.tracker
         order = self.order_of(wire)
         events = self._events(tracker.events) if tracker else ()
@@ -241,8 +247,8 @@ class KarrioShipmentMapping:
 
 
 def latest_status(status: ShipmentStatus, events: tuple[TrackingEvent, ...]) -> ShipmentStatus:
-    """The status by event time. Karrio takes over the status of whichever event was told last: where that is a step
-    which the goods have left behind, by a newer event, the newer one stands. An event that is taken back does not."""
+    """The status by event time. Karrio adopts the status of the event received last; where a newer event has passed
+    that step, its status is used. A withdrawn event does not count."""
     newest = events[-1].status if events else status
     behind = PROGRESS.get(status, len(PROGRESS)) < PROGRESS.get(newest, 0)
     return newest if behind and any(event.status is status for event in events) else status

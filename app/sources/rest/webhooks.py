@@ -37,7 +37,7 @@ class RestWebhooks:
     def parse(self, headers: Mapping[str, str], body: bytes, now: datetime) -> Sequence[ChangeHint]:
         events = read_body(body, Events).events
         if len(events) > MAX_EVENTS:
-            raise WebhookMalformed(f"A webhook may tell at most {MAX_EVENTS} changes.")
+            raise WebhookMalformed(f"A webhook may contain at most {MAX_EVENTS} changes.")
         for event in events:
             if not 0 < len(event.key) <= LONGEST_KEY or len(event.id or "") > LONGEST_ID:
                 raise WebhookMalformed

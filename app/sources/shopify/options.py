@@ -59,7 +59,7 @@ def read_options(name: str, settings: SourceSettings) -> ShopifyOptions:
     except msgspec.ValidationError as error:
         raise ConfigurationError(f"sources.{name}.options", settings.options, str(error)) from None
     if not _VERSION.fullmatch(options.api_version):
-        cure = f"is no version of the Admin API; leave it out for {API_VERSION}"
+        cure = f"is not a version of the Admin API; leave it out for {API_VERSION}"
         raise ConfigurationError(f"sources.{name}.options.api_version", options.api_version, cure)
     shop = options.shop or urlsplit(settings.base_url).hostname or ""
     return msgspec.structs.replace(options, shop=shop.lower())

@@ -189,7 +189,11 @@ class WireOrder(msgspec.Struct, frozen=True, rename="camel"):
 
 
 class OrderMapping:
-    """Turns orders of one Vendure server into records."""
+    """Maps orders of one Vendure server to records.
+
+    Vendure's amounts are integers in minor units of the order's currency; quantities are in the unit of
+    `options.uom`. A state without a mapping is UNKNOWN, keeps its name as `raw_status` and is counted.
+    """
 
     def __init__(self, source: str, options: VendureOptions, fields: SourceFields = NO_FIELDS) -> None:
         self._source = source
@@ -198,6 +202,7 @@ class OrderMapping:
         self._digits = options.money_digits
 
     def order(self, wire: WireOrder, now: datetime) -> Order:
+        """The order with its lines, history and shipments, as of `now`."""
         freshness = Freshness(source=self._source, as_of=now)
         return Order(
             id=wire.id,
@@ -232,6 +237,7 @@ class OrderMapping:
         )
 
     def money(self, minor: int, currency: str) -> Money:
+        """An amount from minor units: 2 decimals unless ISO 4217 or `options.money_digits` says otherwise."""
         return Money(amount=Decimal(minor).scaleb(-self._minor_digits(currency)), currency=currency)
 
     def minor_units(self, money: Money) -> Decimal:

@@ -112,7 +112,7 @@ class IntakeQueueEndpoint:
         if allowed.refuses("Mutation", "retryIntake") or allowed.refuses("Query", "orderIntakes"):
             raise Forbidden("The order queue is for roles with the scope INTAKE_ADMIN.")
         if self._queue is None:
-            raise NotSupported("None of the connected systems takes orders.")
+            raise NotSupported("None of the connected systems accepts orders.")
         return principal, self._queue
 
 

@@ -125,5 +125,5 @@ def _host(text: str) -> str:
         except ValueError:
             raise AddressRefused(f"{text} is no IPv4 address of four decimal numbers") from None
     if len(text) > 253 or not all(map(_LABEL.fullmatch, labels)):
-        raise AddressRefused(f"{text[:80]} is no host name")
+        raise AddressRefused(f"{text[:80]} is not a host name")
     return text

@@ -30,7 +30,7 @@ def document_fault(
     except RequestRefused as refused:
         return f"cannot be run: {refused.errors[0].message}"
     if operation.kind is not OperationType.SUBSCRIPTION:
-        return "is no subscription"
+        return "is not a subscription"
     fields = [one.name.value for one in operation.definition.selection_set.selections if isinstance(one, FieldNode)]
     if not fields or fields[0] not in DELIVERABLE_STREAMS:
         return f"waits for something else than {' or '.join(sorted(DELIVERABLE_STREAMS))}"

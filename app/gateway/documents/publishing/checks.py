@@ -100,7 +100,7 @@ class DocumentChecker:
             return result
         unknown = [name for name in document.roles if name not in self._roles]
         if unknown:
-            problem = DocumentProblem(f"{unknown[0]} is no role of this deployment; add the document with another")
+            problem = DocumentProblem(f"{unknown[0]} is not a role of this deployment; add the document with another")
             return DocumentCheck(result.operations, None, (problem,))
         roles = frozenset(self._roles[name] for name in document.roles)
         principal = Principal(document.client, roles, frozenset({SAMPLE_TEXT}), client=document.client)

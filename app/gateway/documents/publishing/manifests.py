@@ -73,7 +73,9 @@ def read_file(file: Path) -> list[FoundDocument]:
 def _entries(file: Path, manifest: Any) -> Iterator[tuple[Any, Any]]:
     """Ids and texts: a list of operations is Apollo's, an object of texts by id Relay's and graphql-codegen's."""
     if not isinstance(manifest, Mapping):
-        raise UnreadableManifest(f"{file}:1: is no manifest; Apollo's, Relay's and graphql-codegen's are JSON objects")
+        raise UnreadableManifest(
+            f"{file}:1: is not a manifest; Apollo's, Relay's and graphql-codegen's are JSON objects"
+        )
     if "format" not in manifest:
         yield from manifest.items()
         return

@@ -68,7 +68,7 @@ def _inflated(data: bytes) -> bytes:
     if mark == PLAIN:
         return body
     if mark != DEFLATED:
-        raise UndecodableEntry("has no mark")
+        raise UndecodableEntry("has no format marker")
     inflating = zlib.decompressobj()
     found = inflating.decompress(body, LARGEST)
     if not inflating.eof:
