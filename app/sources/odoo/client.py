@@ -154,7 +154,7 @@ class OdooClient:
                     value["custom"] = self._fields.of_values(
                         [(one, _own_value(one, record.get(one.key))) for one in own]
                     )
-            kind = _with_custom(row) if own else row
+            kind = cast("type[R]", _with_custom(row)) if own else row
             return msgspec.convert(values, list[kind])
         except (msgspec.ValidationError, TypeError, KeyError) as error:
             raise SourceMalformed(self.source, detail=f"{call}: {type(error).__name__}: {error}"[:500]) from None
