@@ -151,7 +151,7 @@ def test_wrong_option_is_refused(endpoints: Endpoints, option: str, value: str, 
 
 
 def test_partner_without_accounts_is_refused(endpoints: Endpoints):
-    with pytest.raises(ConfigurationError, match="name the accounts"):
+    with pytest.raises(ConfigurationError, match="name the customers whose events it receives"):
         endpoints("add", URL, "--client", "acme", "--document", document_id(STEPS))
 
 

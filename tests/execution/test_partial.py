@@ -52,6 +52,7 @@ GIVEN = {
     "orderIntake": '{key: "posted"}',
     "commissionStatement": '{number: "CS-01-01-103"}',
     "quote": '{number: "QU-2001"}',
+    "return": '{number: "RMA-16356"}',
     "since": '"2026-11-01"',
     "until": '"2026-11-15"',
 }

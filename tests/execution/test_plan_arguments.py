@@ -133,6 +133,7 @@ CASES: dict[str, list[dict[str, Any]]] = {
     "Query.returns": [*PAGES, *({"first": 1, "filter": one} for one in RETURN_FILTERS)],
     "Customer.returns": [*PAGES, *({"first": 1, "filter": one} for one in RETURN_FILTERS)],
     "Query.quote": [{"by": {"number": "QU-1"}}, {"by": {"id": "x"}}],
+    "Query.return": [{"by": {"number": "RMA-1"}}, {"by": {"id": "x"}}],
     "Query.quotes": [*PAGES, *({"first": 1, "filter": one} for one in QUOTE_FILTERS)],
     "Customer.quotes": [*PAGES, *({"first": 1, "filter": one} for one in QUOTE_FILTERS)],
     "Query.orders": [
